@@ -1,0 +1,41 @@
+"""`id`: independent effects with one common variance. theta is the relative standard deviation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ranef.covariance.base import Array, Covariance
+
+
+@dataclass(frozen=True)
+class Identity(Covariance):
+    word = "id"
+    closure = "scalar"
+
+    @property
+    def size(self) -> int:
+        return 1
+
+    def start(self) -> Array:
+        return np.ones(1)
+
+    def factor(self, theta: Array) -> Array:
+        return theta[0] * np.eye(self.k)
+
+    def jacobian(self, theta: Array) -> Array:
+        return np.eye(self.k)[None]
+
+    def curvature(self, theta: Array) -> None:
+        return None
+
+    def nearest(self, omega: Array) -> Array:
+        return np.sqrt(np.clip(np.trace(omega) / self.k, 0.0, None))[None]
+
+    def canonical(self, theta: Array) -> Array:
+        return np.abs(theta)
+
+    def support(self) -> NDArray[np.bool_]:
+        return np.eye(self.k, dtype=bool)

@@ -1,0 +1,70 @@
+"""The seam between data and numbers: arrays with names, and nothing else.
+
+A `Design` is on the user's scale. It holds no data frame, no formula and no parameter; the core may standardise copies of its
+columns but never changes it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ranef.covariance.base import Covariance
+
+Array = NDArray[np.float64]
+Codes = NDArray[np.intp]
+
+
+@dataclass(frozen=True, eq=False)
+class Grouping:
+    """A grouping factor: `codes[i]` is the position in `levels` of the level that row i belongs to.
+
+    `variables` are the columns crossed to make it (`("batch", "cask")` for `batch:cask`); levels without rows are not listed.
+    """
+
+    name: str
+    variables: tuple[str, ...]
+    levels: NDArray[np.object_]  # (m,)
+    codes: Codes  # (n,)
+
+    @property
+    def size(self) -> int:
+        return len(self.levels)
+
+
+@dataclass(frozen=True, eq=False)
+class RandomTerm:
+    """One `(columns | group)`: level j adds z_i' b_j to each of its rows, b_j ~ N(0, sigma^2 Lambda Lambda').
+
+    `z` is None for a single column of ones, so that a million random intercepts cost no memory.
+    """
+
+    label: str
+    group: Grouping
+    names: tuple[str, ...]
+    z: Array | None  # (n, k), column-major
+    covariance: Covariance
+
+    @property
+    def width(self) -> int:
+        return len(self.names)
+
+
+@dataclass(frozen=True, eq=False)
+class Design:
+    """y = offset + X beta + sum over terms of Z b + e, with Var(e_i) = sigma^2 / weights_i."""
+
+    response: str
+    y: Array  # (n,)
+    X: Array  # (n, p), column-major
+    names: tuple[str, ...]  # of the columns of X
+    terms: tuple[RandomTerm, ...]
+    offset: Array | None = None  # (n,)
+    weights: Array | None = None  # (n,), positive precision weights
+    intercept: int | None = None  # the column of X that is all ones
+
+    @property
+    def nobs(self) -> int:
+        return len(self.y)

@@ -1,0 +1,89 @@
+"""What an optimizer may ask of a problem, and what it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+State = Literal["optimum", "optimum on the boundary", "not converged"]
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """The criterion at theta; `exact` says that `hessian` is the Hessian and not the average information."""
+
+    theta: Array
+    value: float
+    gradient: Array | None = None  # (q,)
+    hessian: Array | None = None  # (q, q)
+    exact: bool = True
+
+
+class Problem(Protocol):
+    """A smooth function of q unconstrained parameters: the factors of relative covariances (Cholesky entries).
+
+    The sign of a column of a factor is not identified; `canonical` picks the representative. A zero column is a stationary point:
+    a minimum when its curvature is positive (the variance is zero), else a saddle that must be left.
+    """
+
+    size: int
+
+    def start(self) -> Array: ...
+
+    def starts(self) -> Iterator[Array]:
+        """More starting points, the most promising first, deterministic."""
+        ...
+
+    def evaluate(self, theta: Array, order: int) -> Evaluation:
+        """order 0: value; 1: and gradient; 2: and Hessian (exact, or average information where that is too dear)."""
+        ...
+
+    def canonical(self, theta: Array) -> Array: ...
+
+    def boundary(self, theta: Array) -> tuple[str, ...]:
+        """Names of the directions that vanished at theta, in words: "the variance of Days in Subject is zero"."""
+        ...
+
+
+@dataclass(frozen=True)
+class Step:
+    """One line of an optimizer's path."""
+
+    evaluation: int  # evaluations so far
+    theta: tuple[float, ...]
+    value: float
+    gradient_norm: float | None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """The evidence for the verdict: the Newton decrement g'H^-1 g / 2 (in deviance units), the smallest eigenvalue of the
+    scaled Hessian, the largest |gradient| in standard-error units, how many starts were tried and how many agreed."""
+
+    decrement: float
+    smallest_curvature: float
+    scaled_gradient: float
+    starts: int
+    agreeing: int
+
+
+@dataclass(frozen=True, eq=False)
+class Optimum:
+    theta: Array  # canonical
+    value: float
+    state: State
+    message: str  # one sentence that a student understands
+    certificate: Certificate
+    evaluations: int
+    optimizer: str
+    path: tuple[Step, ...]
+    gradient: Array
+    hessian: Array | None  # exact Hessian at theta, where it was computed
+    boundary: tuple[str, ...] = ()
+    other_optima: tuple[float, ...] = ()  # criteria of distinct local optima met on the way
