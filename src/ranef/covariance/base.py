@@ -50,12 +50,15 @@ class Covariance(ABC):
         """(q, q, k, k) second derivatives of Lambda, or None when Lambda is linear in theta."""
 
     @abstractmethod
-    def nearest(self, omega: Array) -> Array:
-        """(q,) parameters whose Lambda Lambda' is omega where omega is a member, else a close one; omega is (k, k), PSD."""
+    def of_factor(self, factor: Array) -> Array:
+        """(q,) parameters, canonical in sign, of the covariance factor factor' where it is a member, else of a close one.
 
-    @abstractmethod
+        `factor` is (k, any): a root and not the covariance itself, so that no digits are lost by squaring.
+        """
+
     def canonical(self, theta: Array) -> Array:
-        """The representative of theta (same Omega) that is reported: non-negative diagonal of Lambda."""
+        """The representative of theta (same Omega) that is reported: the diagonal of Lambda is non-negative."""
+        return self.of_factor(self.factor(theta))
 
     @abstractmethod
     def support(self) -> NDArray[np.bool_]:

@@ -34,11 +34,8 @@ class Diagonal(Covariance):
     def curvature(self, theta: Array) -> None:
         return None
 
-    def nearest(self, omega: Array) -> Array:
-        return np.sqrt(np.clip(np.diag(omega), 0.0, None))
-
-    def canonical(self, theta: Array) -> Array:
-        return np.abs(theta)
+    def of_factor(self, factor: Array) -> Array:
+        return np.sqrt(np.einsum("ij,ij->i", factor, factor))
 
     def support(self) -> NDArray[np.bool_]:
         return np.eye(self.k, dtype=bool)

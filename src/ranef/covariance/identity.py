@@ -31,11 +31,8 @@ class Identity(Covariance):
     def curvature(self, theta: Array) -> None:
         return None
 
-    def nearest(self, omega: Array) -> Array:
-        return np.sqrt(np.clip(np.trace(omega) / self.k, 0.0, None))[None]
-
-    def canonical(self, theta: Array) -> Array:
-        return np.abs(theta)
+    def of_factor(self, factor: Array) -> Array:
+        return np.array([np.linalg.norm(factor) / np.sqrt(self.k)])
 
     def support(self) -> NDArray[np.bool_]:
         return np.eye(self.k, dtype=bool)

@@ -39,24 +39,17 @@ class Unstructured(Covariance):
     def curvature(self, theta: Array) -> None:
         return None
 
-    def nearest(self, omega: Array) -> Array:
-        return lower_root(omega)[self._places()]
-
-    def canonical(self, theta: Array) -> Array:
-        factor = self.factor(theta)
-        return lower_root(factor @ factor.T, factor)[self._places()]
+    def of_factor(self, factor: Array) -> Array:
+        return lower_root(factor)[self._places()]
 
     def support(self) -> NDArray[np.bool_]:
         return np.ones((self.k, self.k), dtype=bool)
 
 
-def lower_root(omega: Array, factor: Array | None = None) -> Array:
-    """Lower-triangular L with non-negative diagonal and L L' = omega, also for a singular omega.
-
-    With a `factor` (omega = factor factor') no squares are formed: L' is the R of the QR of factor'.
-    """
-    if factor is None:
-        values, vectors = np.linalg.eigh((omega + omega.T) / 2)
-        factor = vectors * np.sqrt(np.clip(values, 0.0, None))
+def lower_root(factor: Array) -> Array:
+    """Lower-triangular L with non-negative diagonal and L L' = factor factor', also where that is singular: R' of the QR of factor'."""
     lower = np.linalg.qr(factor.T, mode="r").T
-    return lower * np.where(np.diag(lower) < 0, -1.0, 1.0)
+    lower = lower * np.where(np.diag(lower) < 0, -1.0, 1.0)
+    if lower.shape[1] < lower.shape[0]:
+        lower = np.pad(lower, ((0, 0), (0, lower.shape[0] - lower.shape[1])))
+    return lower

@@ -1,0 +1,140 @@
+"""The criterion: -2 log (restricted) likelihood, profiled over beta and sigma, as a function of theta.
+
+    d(theta) = log|V| + n (1 + log(2 pi s / n))                      ML     Bates et al. (2015), eq. 34
+    d(theta) = log|V| + log|X'V^-1X| + nu (1 + log(2 pi s / nu))     REML   eq. 41,  nu = n - rank X
+
+with s = y'Py, V = I + Z Lambda Lambda'Z'. Precision weights and units add constants.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+
+from ranef.core.dense import Dense
+from ranef.core.gram import Gram
+from ranef.core.pieces import LinAlgError, Pieces, differentiate
+from ranef.core.single import Single
+from ranef.core.standard import standardise
+from ranef.core.layout import Layout
+from ranef.covariance.base import Array
+from ranef.design import Design
+from ranef.optim.problem import Evaluation
+
+SMALLEST = 1e-300
+
+
+class Engine(Protocol):
+    def pieces(self, factors: list[Array], order: int) -> Pieces: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Criterion:
+    """A `Problem` for the optimizers: theta are the entries of the factors of the standardised relative covariances."""
+
+    gram: Gram
+    engine: Engine
+    reml: bool
+
+    @classmethod
+    def of(cls, design: Design, reml: bool) -> Criterion:
+        """One pass over the data."""
+        return cls.of_gram(Gram.of(standardise(design, Layout.of(design.terms))), reml)
+
+    @classmethod
+    def of_gram(cls, gram: Gram, reml: bool) -> Criterion:
+        return cls(gram, choose_engine(gram), reml)
+
+    @property
+    def layout(self) -> Layout:
+        return self.gram.layout
+
+    @property
+    def size(self) -> int:
+        return self.layout.size
+
+    @property
+    def nu(self) -> int:
+        """The degrees of freedom that sigma is profiled with: n, or n - rank X under REML."""
+        return self.gram.nobs - self.gram.rank if self.reml else self.gram.nobs
+
+    @cached_property
+    def constant(self) -> float:
+        standard = self.gram.standard
+        out = 2.0 * self.nu * float(np.log(standard.unit)) - self.gram.log_weights
+        return out + standard.logdet_units() if self.reml else out
+
+    def value(self, pieces: Pieces) -> float:
+        s = max(pieces.gls.pwrss, SMALLEST)
+        d = pieces.logdet_u + self.nu * (1.0 + float(np.log(2.0 * np.pi * s / self.nu))) + self.constant
+        return d + pieces.gls.logdet_x if self.reml else d
+
+    def pieces(self, theta: Array, order: int) -> Pieces:
+        return self.engine.pieces(self.layout.factors(theta), order)
+
+    def evaluate(self, theta: Array, order: int) -> Evaluation:
+        try:
+            pieces = self.pieces(theta, order)
+        except LinAlgError:
+            return Evaluation(theta, np.inf)
+        value = self.value(pieces)
+        if order == 0:
+            return Evaluation(theta, value)
+        traces = differentiate(pieces, self.nu, self.reml)
+        jacobian = self.layout.jacobian(theta)
+        gradient = jacobian @ traces.gradient
+        if traces.hessian is None:
+            return Evaluation(theta, value, gradient)
+        hessian = jacobian @ traces.hessian @ jacobian.T + self.layout.curvature(theta, traces.gradient)
+        return Evaluation(theta, value, gradient, hessian, traces.exact)
+
+    def start(self) -> Array:
+        return self.layout.start()
+
+    def starts(self) -> Iterator[Array]:
+        """The identity at sizes over four orders of magnitude."""
+        for size in (0.1, 10.0, 0.01, 100.0):
+            yield size * self.layout.start()
+
+    def canonical(self, theta: Array) -> Array:
+        return self.layout.canonical(theta)
+
+    def boundary(self, theta: Array) -> tuple[str, ...]:
+        """The directions in which the random effects do not vary at theta."""
+        found = []
+        for _, part in self.layout.parts:
+            term = self.gram.standard.design.terms[part.term]
+            found += vanished(part.covariance.factor(theta[part.theta]), term.names, term.group.name)
+        return tuple(found)
+
+
+def choose_engine(gram: Gram) -> Engine:
+    """The cheapest engine that the crossing of the factors allows."""
+    return Single.of(gram) if len(gram.layout.blocks) == 1 else Dense.of(gram)
+
+
+def vanished(factor: Array, names: tuple[str, ...], group: str, tolerance: float = 1e-5) -> list[str]:
+    """What a singular k x k factor says, in words: a zero variance, a correlation of +-1, or a rank below k."""
+    k = len(names)
+    sd = np.sqrt(np.einsum("ij,ij->i", factor, factor))
+    zero = sd <= tolerance
+    out = [f"the variance of {name} in {group} is zero" for name, z in zip(names, zero, strict=True) if z]
+    rows = np.flatnonzero(~zero)
+    if len(rows) < 2:
+        return out
+    scaled = factor[rows] / sd[rows, None]
+    deficient = len(rows) - int((np.linalg.svd(scaled, compute_uv=False) > tolerance).sum())
+    if not deficient:
+        return out
+    correlation = scaled @ scaled.T
+    perfect = [(i, j) for i in range(len(rows)) for j in range(i) if abs(correlation[i, j]) > 1 - tolerance**2 * k]
+    for i, j in perfect:
+        sign = "+1" if correlation[i, j] > 0 else "-1"
+        out.append(f"the correlation of {names[rows[j]]} and {names[rows[i]]} in {group} is {sign}")
+    if not perfect:
+        out.append(f"the {len(rows)} random effects of {group} vary in {len(rows) - deficient} dimensions only")
+    return out

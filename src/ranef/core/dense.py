@@ -1,0 +1,119 @@
+"""Several grouping factors, few random effects in all: the same algebra as for one level, with all effects in one dense matrix.
+
+R R' = Z'Z (pivoted Cholesky), E = R^-1 Z'[X y], T = Lambda'R, K = I + T'T = L L'; with Y = L^-1 [R' E],
+
+    [Z [X y]]'V^-1 [Z [X y]] = Y'Y (+ W_0 in the corner),      log|V| = 2 sum log L_ii.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg import lapack, solve_triangular
+from scipy.linalg.blas import dsyrk
+
+from ranef.core.gram import Gram
+from ranef.core.pieces import Gls, LinAlgError, Pieces, direction_forms, direction_products
+from ranef.covariance.base import Array
+
+NULL = 1e-12
+
+
+@dataclass(frozen=True, eq=False)
+class Dense:
+    """The engine for q up to a thousand or two; exact second derivatives at about 2 q^3 flops an evaluation."""
+
+    gram: Gram
+    right: Array  # (c, q + r + 1) [R' E], c = rank of Z'Z
+    rest: Array  # (r+1, r+1) W_0
+    offsets: tuple[int, ...]  # where each block starts among the q effects
+
+    @classmethod
+    def of(cls, gram: Gram) -> Dense:
+        sizes = [block.size for block in gram.layout.blocks]
+        offsets = tuple(int(x) for x in np.concatenate([[0], np.cumsum(sizes)]))
+        ZZ, ZW = cross_products(gram, offsets)
+        root = _pivoted_root(ZZ)
+        c = root.shape[1]
+        gram_root = root.T @ root
+        E = np.linalg.solve(gram_root, root.T @ ZW) if c else np.zeros((0, ZW.shape[1]))
+        return cls(gram, np.asfortranarray(np.hstack([root.T, E])), gram.ww - E.T @ E, offsets)
+
+    def pieces(self, factors: list[Array], order: int) -> Pieces:
+        q, c = self.offsets[-1], len(self.right)
+        T = np.empty((q, c), order="F")
+        for f, (block, lam) in enumerate(zip(self.gram.layout.blocks, factors, strict=True)):
+            rows = slice(self.offsets[f], self.offsets[f + 1])
+            T[rows] = (lam.T @ self.right.T[rows].reshape(block.levels, block.width, c)).reshape(-1, c)
+        K = dsyrk(1.0, T, trans=1, lower=1)
+        K[np.arange(c), np.arange(c)] += 1.0
+        L, info = lapack.dpotrf(K, lower=1, clean=0, overwrite_a=1)
+        if info:
+            raise LinAlgError("I + T'T is not positive definite")
+        logdet = 2.0 * float(np.log(np.diag(L)).sum())
+        if order == 0:
+            Y = solve_triangular(L, self.right[:, q:], lower=True, check_finite=False)
+            return Pieces(logdet, Gls.of(self.rest + Y.T @ Y))
+        Y = solve_triangular(L, self.right, lower=True, check_finite=False)
+        full = Y.T @ Y
+        gls = Gls.of(self.rest + full[q:, q:])
+        return self._derivatives(logdet, gls, full[:q, :q], full[:q, q:] @ gls.rotation(), order)
+
+    def _derivatives(self, logdet: float, gls: Gls, M: Array, B: Array, order: int) -> Pieces:
+        layout = self.gram.layout
+        f, a, b = layout.directions
+        parts = [self._levels(M, i, i) for i in range(len(layout.blocks))]
+        totals = [np.einsum("jajb->ab", part) for part in parts]
+        t = np.array([totals[i][j, k] * (1.0 if j == k else 2.0) for i, j, k in zip(f, a, b, strict=True)])
+        sums = []
+        for i, block in enumerate(layout.blocks):
+            own = B[self.offsets[i] : self.offsets[i + 1]].reshape(block.levels, -1)
+            sums.append((own.T @ own).reshape(block.width, B.shape[1], block.width, B.shape[1]).swapaxes(1, 2))
+        F = direction_forms(layout, sums)
+        if order == 1:
+            return Pieces(logdet, gls, t, F)
+        outer_x, outer_y = B[:, :-1] @ B[:, :-1].T, np.outer(B[:, -1], B[:, -1])
+        h, e, y = (self._contract(M, other) for other in (M, outer_x, outer_y))
+        return Pieces(logdet, gls, t, F, h, e, y)
+
+    def _levels(self, M: Array, f: int, g: int) -> Array:
+        """(m_f, k_f, m_g, k_g) view of a block of M."""
+        first, second = self.gram.layout.blocks[f], self.gram.layout.blocks[g]
+        rows, columns = slice(self.offsets[f], self.offsets[f + 1]), slice(self.offsets[g], self.offsets[g + 1])
+        return M[rows, columns].reshape(first.levels, first.width, second.levels, second.width)
+
+    def _contract(self, A: Array, B: Array) -> Array:
+        product = {}
+        for f in range(len(self.offsets) - 1):
+            for g in range(f, len(self.offsets) - 1):
+                left, right = (self._levels(X, f, g).transpose(1, 3, 0, 2) for X in (A, B))
+                k_f, k_g = left.shape[:2]
+                table = left.reshape(k_f * k_g, -1) @ right.reshape(k_f * k_g, -1).T
+                product[f, g] = table.reshape(k_f, k_g, k_f, k_g)
+        return direction_products(self.gram.layout, product)
+
+
+def cross_products(gram: Gram, offsets: tuple[int, ...]) -> tuple[Array, Array]:
+    """Dense Z'Z (q, q) and Z'[X y] (q, r+1)."""
+    blocks, q = gram.layout.blocks, offsets[-1]
+    ZZ = np.zeros((q, q))
+    for f, block in enumerate(blocks):
+        at = offsets[f] + np.arange(block.size).reshape(block.levels, block.width)
+        ZZ[at[:, :, None], at[:, None, :]] = gram.zz[f]
+    for (f, g), pair in gram.pairs.items():
+        rows = offsets[f] + pair.rows[:, None] * blocks[f].width + np.arange(blocks[f].width)
+        columns = offsets[g] + pair.columns[:, None] * blocks[g].width + np.arange(blocks[g].width)
+        ZZ[rows[:, :, None], columns[:, None, :]] = pair.values
+        ZZ[columns[:, :, None], rows[:, None, :]] = np.swapaxes(pair.values, 1, 2)
+    return ZZ, np.concatenate([zw.reshape(-1, zw.shape[2]) for zw in gram.zw])
+
+
+def _pivoted_root(ZZ: Array) -> Array:
+    """(q, c) R with R R' = ZZ, c its rank."""
+    if not len(ZZ):
+        return np.zeros((0, 0))
+    factor, pivots, rank, _ = lapack.dpstrf(ZZ, tol=NULL * float(np.diag(ZZ).max()), lower=1)
+    root = np.zeros((len(ZZ), rank))
+    root[pivots - 1] = np.tril(factor)[:, :rank]
+    return root

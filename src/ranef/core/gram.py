@@ -1,0 +1,184 @@
+"""Gram blocks [Z X y]'[Z X y]: all that the likelihood knows of the data. They add up over chunks of rows.
+
+    ww  (r+1, r+1)            [X y]'[X y]
+    zz  per block (m, k, k)   Z_j'Z_j            zw  per block (m, k, r+1)   Z_j'[X y]
+    pairs (f, g), f < g       Z_f'Z_g of the pairs of levels that occur together
+
+Columns are those of `Standard`, rows are multiplied by the roots of the precision weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import solve_triangular
+
+from ranef.core.kernels.sums import add_cross_products, pair_sums
+from ranef.core.layout import Block, Layout
+from ranef.core.standard import Standard
+from ranef.covariance.base import Array
+from ranef.design import Design
+
+Index = NDArray[np.intp]
+
+
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """Z_f'Z_g by observed pairs of levels, ordered by (row, column): values[i] = sum of z_f z_g' over the rows of pair i."""
+
+    rows: Index  # (c,) levels of f
+    columns: Index  # (c,) levels of g
+    values: Array  # (c, k_f, k_g)
+
+
+@dataclass(frozen=True, eq=False)
+class Gram:
+    """Cross-products of a standardised design, after decorrelation: X_s'X_s = I, and the average Z_j'Z_j of each term is I."""
+
+    standard: Standard
+    nobs: int
+    log_weights: float
+    ww: Array
+    zz: tuple[Array, ...]
+    zw: tuple[Array, ...]
+    pairs: Mapping[tuple[int, int], Pair]
+    z_root: tuple[Array, ...]  # per block (k, k), upper: z = z_s root
+
+    @property
+    def layout(self) -> Layout:
+        return self.standard.layout
+
+    @property
+    def rank(self) -> int:
+        return self.standard.rank
+
+    @classmethod
+    def of(cls, standard: Standard) -> Gram:
+        """One pass over the rows of the design."""
+        design, layout, r = standard.design, standard.layout, standard.rank
+        root = None if design.weights is None else np.sqrt(design.weights)
+        ww = np.zeros((r + 1, r + 1))
+        zz = [np.zeros((b.levels, b.width, b.width)) for b in layout.blocks]
+        zw = [np.zeros((b.levels, b.width, r + 1)) for b in layout.blocks]
+        for rows in standard.chunks():
+            w = response_and_fixed(standard, rows)
+            if root is not None:
+                w *= root[rows, None]
+            ww += w.T @ w
+            for f, block in enumerate(layout.blocks):
+                z = block_columns(standard, block, rows, root)
+                add_cross_products(zz[f], zw[f], block_codes(design, block)[rows], z, w)
+        pairs = {}
+        for g in range(len(layout.blocks)):
+            for f in range(g):
+                pairs[f, g] = _pair(standard, f, g, root)
+        log_weights = 0.0 if design.weights is None else float(np.log(design.weights).sum())
+        return _decorrelated(cls(standard, design.nobs, log_weights, ww, tuple(zz), tuple(zw), pairs, ()))
+
+    def with_response(self, y: Array) -> Gram:
+        """The same design with another response: only Z'y, X'y and y'y change."""
+        standard, design, r = self.standard, self.standard.design, self.rank
+        root = None if design.weights is None else np.sqrt(design.weights)
+        ys = standard.response(y)
+        X = standard.fixed()
+        if root is not None:
+            ys = ys * root
+            X = X * root[:, None]
+        ww, zw = self.ww.copy(), []
+        xy = X.T @ ys
+        ww[:r, r] = ww[r, :r] = xy if standard.orthonormal is not None else solve_triangular(standard.upper, xy, trans="T")
+        ww[r, r] = ys @ ys
+        for f, block in enumerate(self.layout.blocks):
+            codes, z = block_codes(design, block), block_columns(standard, block, slice(None), root)
+            zy = np.column_stack(
+                [np.bincount(codes, weights=ys if z is None else z[:, a] * ys, minlength=block.levels) for a in range(block.width)]
+            )
+            new = self.zw[f].copy()
+            new[:, :, r] = zy @ np.linalg.inv(self.z_root[f])
+            zw.append(new)
+        return Gram(standard, self.nobs, self.log_weights, ww, self.zz, tuple(zw), self.pairs, self.z_root)
+
+    def z_map(self, f: int) -> Array:
+        """(k, k) S of block f: the user's random effects are S^-1 b_s."""
+        block = self.layout.blocks[f]
+        affine = np.zeros((block.width, block.width))
+        for part in block.parts:
+            affine[part.columns, part.columns] = self.standard.z_map(part.term)
+        return self.z_root[f] @ affine
+
+
+def response_and_fixed(standard: Standard, rows: slice) -> Array:
+    """(n, r+1) [X_s y_s], X_s before R^-1 unless it is orthonormal."""
+    r = standard.rank
+    X = standard.fixed(rows)
+    out = np.empty((X.shape[0], r + 1))
+    out[:, :r] = X
+    out[:, r] = standard.response(standard.design.y, rows)
+    return out
+
+
+def block_codes(design: Design, block: Block) -> Index:
+    return design.terms[block.parts[0].term].group.codes
+
+
+def block_columns(standard: Standard, block: Block, rows: slice, root: Array | None) -> Array | None:
+    """(n, k) the columns of all terms of a block times the roots of the weights; None stands for a single column of ones."""
+    first = standard.random(block.parts[0].term, rows)
+    if block.width == 1 and first is None:
+        return None if root is None else root[rows, None]
+    codes = block_codes(standard.design, block)
+    out = np.empty((len(codes[rows]), block.width))
+    for part in block.parts:
+        z = standard.random(part.term, rows)
+        out[:, part.columns] = 1.0 if z is None else z
+    if root is not None:
+        out *= root[rows, None]
+    return out
+
+
+def _pair(standard: Standard, f: int, g: int, root: Array | None) -> Pair:
+    blocks, design = standard.layout.blocks, standard.design
+    everything = slice(None)
+    rows, columns, values = pair_sums(
+        block_codes(design, blocks[f]), block_codes(design, blocks[g]), blocks[f].levels, blocks[g].levels,
+        block_columns(standard, blocks[f], everything, root), block_columns(standard, blocks[g], everything, root),
+    )  # fmt: skip
+    return Pair(rows, columns, values)
+
+
+def _decorrelated(raw: Gram) -> Gram:
+    """X_s R^-1 and z_s R_f^-1 on the small side."""
+    standard, r = raw.standard, raw.rank
+    right = np.eye(r + 1)
+    if standard.orthonormal is None and r:
+        right[:r, :r] = solve_triangular(standard.upper, np.eye(r))
+    ww = right.T @ raw.ww @ right
+    roots = tuple(_average_root(zz, block, raw.nobs) for zz, block in zip(raw.zz, raw.layout.blocks, strict=True))
+    lefts = [np.linalg.inv(root) for root in roots]
+    plain = [root.shape[0] == 1 and root[0, 0] == 1.0 for root in roots]
+    zz = tuple(z if p else left.T @ z @ left for z, left, p in zip(raw.zz, lefts, plain, strict=True))
+    zw = tuple((z if p else left.T @ z) @ right for z, left, p in zip(raw.zw, lefts, plain, strict=True))
+    pairs = {
+        (f, g): pair if plain[f] and plain[g] else Pair(pair.rows, pair.columns, lefts[f].T @ pair.values @ lefts[g])
+        for (f, g), pair in raw.pairs.items()
+    }
+    return Gram(standard, raw.nobs, raw.log_weights, ww, zz, zw, pairs, roots)
+
+
+def _average_root(zz: Array, block: Block, nobs: int) -> Array:
+    """Upper R with R'R the average z z' of each part that is closed under linear maps; the identity elsewhere."""
+    out = np.eye(block.width)
+    for part in block.parts:
+        if part.covariance.closure != "linear" or part.covariance.k == 1:
+            continue
+        average = zz[:, part.columns, part.columns].sum(axis=0) / nobs
+        try:
+            upper = np.linalg.cholesky(average).T
+        except np.linalg.LinAlgError:
+            continue
+        if np.all(np.diag(upper) > 1e-5 * np.sqrt(np.diag(average))):
+            out[part.columns, part.columns] = upper
+    return out

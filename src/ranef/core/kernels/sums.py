@@ -1,0 +1,42 @@
+"""Sums by level: the one pass over the rows. NumPy here; the compiled twin in `compiled_sums` takes over for long data."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+Index = NDArray[np.intp]
+
+
+def add_cross_products(zz: Array, zw: Array, codes: Index, z: Array | None, w: Array) -> None:
+    """zz[j] += sum z_i z_i', zw[j] += sum z_i w_i' over the rows i of level j; z = None stands for ones."""
+    levels, width, columns = zw.shape
+    if z is None:
+        zz[:, 0, 0] += np.bincount(codes, minlength=levels)
+        for c in range(columns):
+            zw[:, 0, c] += np.bincount(codes, weights=w[:, c], minlength=levels)
+        return
+    for a in range(width):
+        for b in range(a + 1):
+            total = np.bincount(codes, weights=z[:, a] * z[:, b], minlength=levels)
+            zz[:, a, b] += total
+            if a != b:
+                zz[:, b, a] += total
+        for c in range(columns):
+            zw[:, a, c] += np.bincount(codes, weights=z[:, a] * w[:, c], minlength=levels)
+
+
+def pair_sums(f: Index, g: Index, size_f: int, size_g: int, z_f: Array | None, z_g: Array | None) -> tuple[Index, Index, Array]:
+    """(rows, columns, (c, k_f, k_g) sums of z_f z_g') over the pairs of levels that occur, sorted by (row, column)."""
+    keys, where = np.unique(f.astype(np.int64) * size_g + g, return_inverse=True)
+    count = len(keys)
+    k_f, k_g = 1 if z_f is None else z_f.shape[1], 1 if z_g is None else z_g.shape[1]
+    values = np.empty((count, k_f, k_g))
+    for a in range(k_f):
+        for b in range(k_g):
+            weight = None
+            if z_f is not None or z_g is not None:
+                weight = (1.0 if z_f is None else z_f[:, a]) * (1.0 if z_g is None else z_g[:, b])
+            values[:, a, b] = np.bincount(where, weights=weight, minlength=count)
+    return (keys // size_g).astype(np.intp), (keys % size_g).astype(np.intp), values

@@ -1,0 +1,147 @@
+"""Where the parameters live: terms with the same grouping factor form a block; theta is cut into the terms' pieces.
+
+Derivatives are taken in two stages. The criterion is differentiated with respect to the entries of the relative covariances Omega
+(the *directions*: dV/d omega_ab = Z (I kron E_ab) Z', E_ab symmetric), and the chain rule through Omega = Lambda(theta) Lambda(theta)'
+is applied here. So no engine knows a covariance structure, and no structure knows an engine.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ranef.covariance.base import Array, Covariance
+from ranef.design import RandomTerm
+
+
+@dataclass(frozen=True)
+class Part:
+    """The place of one random term: its columns in its block and its stretch of theta."""
+
+    term: int
+    columns: slice
+    theta: slice
+    covariance: Covariance
+
+
+@dataclass(frozen=True)
+class Block:
+    """All random effects of one grouping factor: `levels` times `width`."""
+
+    levels: int
+    width: int
+    parts: tuple[Part, ...]
+
+    @property
+    def size(self) -> int:
+        return self.levels * self.width
+
+
+@dataclass(frozen=True)
+class Layout:
+    blocks: tuple[Block, ...]
+    size: int  # length of theta
+
+    @classmethod
+    def of(cls, terms: tuple[RandomTerm, ...]) -> Layout:
+        """Blocks in the order in which their grouping factors first appear; theta in the order of the terms."""
+        starts = np.concatenate([[0], np.cumsum([term.covariance.size for term in terms], dtype=int)]) if terms else np.zeros(1, int)
+        members: dict[int, list[int]] = {}
+        for index, term in enumerate(terms):
+            members.setdefault(id(term.group), []).append(index)
+        blocks = []
+        for indices in members.values():
+            parts, at = [], 0
+            for i in indices:
+                width = terms[i].width
+                parts.append(Part(i, slice(at, at + width), slice(int(starts[i]), int(starts[i + 1])), terms[i].covariance))
+                at += width
+            blocks.append(Block(terms[indices[0]].group.size, at, tuple(parts)))
+        return cls(tuple(blocks), int(starts[-1]))
+
+    def start(self) -> Array:
+        theta = np.empty(self.size)
+        for _, part in self.parts:
+            theta[part.theta] = part.covariance.start()
+        return theta
+
+    @cached_property
+    def parts(self) -> tuple[tuple[int, Part], ...]:
+        """(block index, part) in the order of theta."""
+        pairs = [(f, part) for f, block in enumerate(self.blocks) for part in block.parts]
+        return tuple(sorted(pairs, key=lambda pair: pair[1].term))
+
+    def factors(self, theta: Array) -> list[Array]:
+        """Lambda of each block, (k, k), block-diagonal over its parts."""
+        out = [np.zeros((block.width, block.width)) for block in self.blocks]
+        for f, part in self.parts:
+            out[f][part.columns, part.columns] = part.covariance.factor(theta[part.theta])
+        return out
+
+    def canonical(self, theta: Array) -> Array:
+        out = np.empty_like(theta)
+        for _, part in self.parts:
+            out[part.theta] = part.covariance.canonical(theta[part.theta])
+        return out
+
+    @cached_property
+    def directions(self) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
+        """(block, row a, column b), a >= b within the block, of each free entry of the Omegas; each is (K,)."""
+        found = []
+        for f, part in self.parts:
+            rows, columns = np.nonzero(np.tril(part.covariance.support()))
+            found += [(f, part.columns.start + a, part.columns.start + b) for a, b in zip(rows, columns, strict=True)]
+        blocks, rows, columns = np.array(found, dtype=np.intp).reshape(-1, 3).T
+        return blocks, rows, columns
+
+    @cached_property
+    def _spans(self) -> tuple[tuple[Part, slice, NDArray[np.intp], NDArray[np.intp]], ...]:
+        """Each part with its stretch of the directions and its own entries (a, b)."""
+        out, at = [], 0
+        for _, part in self.parts:
+            rows, columns = np.nonzero(np.tril(part.covariance.support()))
+            out.append((part, slice(at, at + len(rows)), rows, columns))
+            at += len(rows)
+        return tuple(out)
+
+    @cached_property
+    def _linear_jacobians(self) -> tuple[Array | None, ...]:
+        """dLambda/dtheta of the parts in which it is constant."""
+        thetas = [part.covariance.start() for _, part in self.parts]
+        return tuple(
+            part.covariance.jacobian(theta) if part.covariance.curvature(theta) is None else None
+            for (_, part), theta in zip(self.parts, thetas, strict=True)
+        )
+
+    def jacobian(self, theta: Array) -> Array:
+        """(q, K) d omega / d theta, with dOmega = dLambda Lambda' + Lambda dLambda'."""
+        out = np.zeros((self.size, len(self.directions[0])))
+        for (part, span, rows, columns), constant in zip(self._spans, self._linear_jacobians, strict=True):
+            own = theta[part.theta]
+            lam = part.covariance.factor(own)
+            d_lam = part.covariance.jacobian(own) if constant is None else constant
+            d_omega = d_lam @ lam.T
+            out[part.theta, span] = d_omega[:, rows, columns] + d_omega[:, columns, rows]
+        return out
+
+    def curvature(self, theta: Array, weights: Array) -> Array:
+        """(q, q) sum over directions of weights_d d2 omega_d / d theta2."""
+        out = np.zeros((self.size, self.size))
+        for (part, span, rows, columns), constant in zip(self._spans, self._linear_jacobians, strict=True):
+            own = theta[part.theta]
+            d_lam = part.covariance.jacobian(own) if constant is None else constant
+            k = part.covariance.k
+            weight = np.zeros((k, k))  # sum_d w_d omega_d = tr(weight Omega) with weight symmetric
+            weight[rows, columns] = weights[span]
+            weight = (weight + weight.T) / 2
+            flat = d_lam.reshape(len(own), -1)
+            hessian = 2.0 * flat @ (weight @ d_lam).reshape(len(own), -1).T
+            second = None if constant is not None else part.covariance.curvature(own)
+            if second is not None:
+                lam = part.covariance.factor(own)
+                hessian = hessian + 2.0 * np.einsum("klab,ab->kl", second, weight @ lam)
+            out[part.theta, part.theta] = hessian
+        return out

@@ -1,0 +1,132 @@
+"""What every engine answers at Lambda, and what the criterion makes of it.
+
+With V = I + Z Omega Z' and, for each free entry d of Omega, V_d = dV/d omega_d = Z (I kron E_d) Z':
+
+    logdet_u  log |V|
+    gls       generalised least squares from W = [X y]'V^-1[X y]
+    t_d       tr V^-1 V_d
+    F_d       B'E_d B summed over levels, B = Z'V^-1[X L^-T, y - X gamma]: whitened, so that X'V^-1X becomes I
+    h_de      tr V^-1 V_d V^-1 V_e
+    e_de      sum over the whitened columns c of X of   c'V^-1 V_d V^-1 V_e V^-1 c
+    y_de      r'V_d V^-1 V_e r with r = P y
+
+so that, with P = V^-1 - V^-1 X (X'V^-1X)^-1 X'V^-1, tr P V_d = t - tr F^xx, tr P V_d P V_e = h - 2e + tr F_d^xx F_e^xx,
+y'P V_d P y = F_d^yy and y'P V_d P V_e P y = y_de - F_d^yx F_e^xy. Satterthwaite and Kenward-Roger need nothing else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg import LinAlgError, solve_triangular
+
+from ranef.core.layout import Layout
+from ranef.covariance.base import Array
+
+
+@dataclass(frozen=True, eq=False)
+class Gls:
+    """Generalised least squares from W = [X y]'V^-1[X y]; `lower` L has L L' = X'V^-1 X."""
+
+    lower: Array  # (r, r)
+    gamma: Array  # (r,)
+    pwrss: float  # y'Py
+    logdet_x: float
+
+    @classmethod
+    def of(cls, W: Array) -> Gls:
+        """Raises LinAlgError when X'V^-1X is not positive definite to working precision."""
+        r = len(W) - 1
+        if r == 0:
+            return cls(np.zeros((0, 0)), np.zeros(0), float(W[0, 0]), 0.0)
+        lower = np.linalg.cholesky(W[:r, :r])
+        white = solve_triangular(lower, W[:r, r], lower=True, check_finite=False)
+        gamma = solve_triangular(lower, white, lower=True, trans="T", check_finite=False)
+        pwrss = float(W[r, r] - white @ white)
+        return cls(lower, gamma, pwrss, 2.0 * float(np.log(np.diag(lower)).sum()))
+
+    def rotation(self) -> Array:
+        """(r+1, r+1) right factor that turns Z'V^-1[X y] into B."""
+        r = len(self.gamma)
+        out = np.zeros((r + 1, r + 1))
+        if r:
+            out[:r, :r] = solve_triangular(self.lower, np.eye(r), lower=True, check_finite=False).T
+        out[:r, r] = -self.gamma
+        out[r, r] = 1.0
+        return out
+
+
+@dataclass(frozen=True, eq=False)
+class Pieces:
+    """See the module; t, F come with order 1, the rest with order 2. `average` says that h and e were too dear and are missing."""
+
+    logdet_u: float
+    gls: Gls
+    t: Array | None = None  # (K,)
+    F: Array | None = None  # (K, r+1, r+1)
+    h: Array | None = None  # (K, K)
+    e: Array | None = None  # (K, K)
+    y: Array | None = None  # (K, K)
+
+
+@dataclass(frozen=True, eq=False)
+class Traces:
+    """The criterion's derivatives with respect to the directions, at profiled beta and sigma."""
+
+    gradient: Array  # (K,)
+    hessian: Array | None  # (K, K)
+    exact: bool
+
+
+def differentiate(pieces: Pieces, nu: int, reml: bool) -> Traces:
+    """Gradient and Hessian in the directions: DESIGN's g_k and H_kl without the terms in V_kl, which the chain rule adds.
+
+    Where h and e are missing the Hessian is the average information, nu (y'P V_d P V_e P y / s - a_d a_e / s^2).
+    """
+    assert pieces.t is not None and pieces.F is not None
+    s, F = pieces.gls.pwrss, pieces.F
+    a = F[:, -1, -1]
+    trace = pieces.t - np.trace(F[:, :-1, :-1], axis1=1, axis2=2) if reml else pieces.t
+    gradient = trace - nu * a / s
+    if pieces.y is None:
+        return Traces(gradient, None, False)
+    middle = pieces.y - F[:, :-1, -1] @ F[:, :-1, -1].T
+    average = nu * (middle / s - np.outer(a, a) / s**2)
+    if pieces.h is None:
+        return Traces(gradient, average, False)
+    trace2 = pieces.h
+    if reml:
+        assert pieces.e is not None
+        flat = F[:, :-1, :-1].reshape(len(a), -1)
+        trace2 = trace2 - 2.0 * pieces.e + flat @ flat.T
+    return Traces(gradient, 2.0 * average + nu * np.outer(a, a) / s**2 - trace2, True)
+
+
+def direction_forms(layout: Layout, sums: list[Array]) -> Array:
+    """(K, ...) sum_j x_j'E_d x_j from sums[f][a, b] = sum over levels of x_j[a] (x) x_j[b]."""
+    f, a, b = layout.directions
+    out = np.stack([sums[i][j, k] for i, j, k in zip(f, a, b, strict=True)]) if len(f) else np.zeros((0, *sums[0].shape[2:]))
+    swap = np.swapaxes(out, -1, -2)
+    return np.where((a == b)[:, None, None], out, out + swap)
+
+
+def direction_products(layout: Layout, product: dict[tuple[int, int], Array]) -> Array:
+    """(K, K) tr E_d A_fg E_e B_gf from product[f, g][b, c, a, d] = sum over pairs of levels of A_fg[b, c] B_fg[a, d].
+
+    A and B are symmetric over all blocks, so that B_gf[d, a] = B_fg[a, d]; pairs with f > g are not needed.
+    """
+    f, a, b = layout.directions
+    out = np.empty((len(f), len(f)))
+    half = np.where(a == b, 0.5, 1.0)
+    for (first, second), table in product.items():
+        rows, columns = np.flatnonzero(f == first), np.flatnonzero(f == second)
+        a1, b1, a2, b2 = a[rows, None], b[rows, None], a[None, columns], b[None, columns]
+        value = table[b1, a2, a1, b2] + table[b1, b2, a1, a2] + table[a1, a2, b1, b2] + table[a1, b2, b1, a2]
+        value *= half[rows, None] * half[columns]
+        out[np.ix_(rows, columns)] = value
+        out[np.ix_(columns, rows)] = value.T
+    return out
+
+
+__all__ = ["Gls", "LinAlgError", "Pieces", "Traces", "differentiate", "direction_forms", "direction_products"]

@@ -1,0 +1,134 @@
+"""One grouping factor: the levels are independent, and levels with the same Z_j'Z_j share a factorisation.
+
+With C = L_C L_C' = Z_j'Z_j, D_j = Z_j'[X y] = L_C E_j and K = I + L_C'Omega L_C, every quantity is a sum of terms without cancellation:
+
+    log|V| = sum log|K|     W = W_0 + sum E_j'K^-1 E_j     M = Z_j'V^-1 Z_j = L_C K^-1 L_C'     B_j = Z_j'V^-1[X y] = L_C K^-1 E_j
+
+where W_0 is what the random columns leave of [X y]'[X y]. The levels of one pattern enter only through sum_j vec(D_j)vec(D_j)', so a
+pattern with many levels is replaced by the few pseudo-levels that are the rows of its root: balanced data cost the same for ten
+subjects and for a million.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ranef.core.gram import Gram
+from ranef.core.pieces import Gls, Pieces, direction_forms, direction_products
+from ranef.covariance.base import Array
+
+Index = NDArray[np.intp]
+NULL = 1e-12  # an eigenvalue of Z_j'Z_j below this share of the largest is rounding
+
+
+@dataclass(frozen=True, eq=False)
+class Single:
+    """The engine for one block. U patterns, G (pseudo-)levels."""
+
+    gram: Gram
+    lower: Array  # (U, k, k) L_C
+    count: Array  # (U,) levels that have the pattern
+    E: Array  # (G, k, r+1)
+    pattern: Index  # (G,)
+    rest: Array  # (r+1, r+1) W_0
+
+    @classmethod
+    def of(cls, gram: Gram) -> Single:
+        C, D = gram.zz[0], gram.zw[0]
+        unique, pattern = _patterns(C)
+        lower, left_inverse = _roots(unique)
+        E = left_inverse[pattern] @ D
+        flat = E.reshape(-1, E.shape[2])
+        count = np.bincount(pattern, minlength=len(unique)).astype(float)
+        E, pattern = _collapse(E, pattern, len(unique))
+        return cls(gram, lower, count, E, pattern, gram.ww - flat.T @ flat)
+
+    def pieces(self, factors: list[Array], order: int) -> Pieces:
+        (lam,) = factors
+        k, layout = lam.shape[0], self.gram.layout
+        half = lam.T @ self.lower  # (U, k, k) Lambda' L_C
+        K = np.swapaxes(half, 1, 2) @ half
+        at = np.arange(k)
+        K[:, at, at] += 1.0
+        chol = np.linalg.cholesky(K)
+        logdet = 2.0 * float(self.count @ np.log(chol[:, at, at]).sum(axis=1))
+        inner = np.linalg.inv(chol)
+        Y = inner[self.pattern] @ self.E
+        flat = Y.reshape(-1, Y.shape[2])
+        gls = Gls.of(self.rest + flat.T @ flat)
+        if order == 0:
+            return Pieces(logdet, gls)
+        outer = inner @ np.swapaxes(self.lower, 1, 2)  # (U, k, k)
+        M = np.swapaxes(outer, 1, 2) @ outer
+        B = np.swapaxes(outer, 1, 2)[self.pattern] @ (Y @ gls.rotation())
+        total = np.tensordot(self.count, M, 1)
+        _, a, b = layout.directions
+        t = np.where(a == b, 1.0, 2.0) * total[a, b]
+        wide = B.transpose(1, 2, 0).reshape(-1, len(B))
+        sums = (wide @ wide.T).reshape(k, B.shape[2], k, B.shape[2]).swapaxes(1, 2)
+        F = direction_forms(layout, [sums])
+        if order == 1:
+            return Pieces(logdet, gls, t, F)
+        return Pieces(logdet, gls, t, F, *self._second(M, B))
+
+    def _second(self, M: Array, B: Array) -> tuple[Array, Array, Array]:
+        """h, e and y: sums over levels of M (x) M, M (x) B_x B_x' and M (x) r r'."""
+        U, k, _ = M.shape
+        flat, layout = M.reshape(U, -1), self.gram.layout
+        fixed, rest = B[:, :, :-1], B[:, :, -1]
+        by_level = ((flat.T * self.count), self._by_pattern(fixed @ np.swapaxes(fixed, 1, 2)), self._by_pattern(rest[:, :, None] * rest[:, None, :]))
+        h, e, y = (direction_products(layout, {(0, 0): (left @ flat).reshape(k, k, k, k).transpose(2, 3, 0, 1)}) for left in by_level)
+        return h, e, y
+
+    def _by_pattern(self, values: Array) -> Array:
+        """(k*k, U) sums of (G, k, k) over the levels of each pattern."""
+        flat = values.reshape(len(values), -1)
+        if len(self.lower) == 1:
+            return flat.sum(axis=0)[:, None]
+        return np.stack([np.bincount(self.pattern, weights=column, minlength=len(self.lower)) for column in flat.T])
+
+
+def _patterns(C: Array) -> tuple[Array, Index]:
+    """Distinct Z_j'Z_j and the pattern of each level; matrices that differ by rounding only are the same."""
+    flat = C.reshape(len(C), -1)
+    largest = np.abs(flat).max(initial=0.0)
+    if len(C) == 0 or np.abs(flat - flat[0]).max() <= 1e-13 * largest:
+        return C[:1], np.zeros(len(C), dtype=np.intp)
+    keys = np.round(flat / (largest * 1e-13)) if largest else flat
+    order = np.lexsort(keys.T[::-1])
+    new = np.concatenate([[True], np.any(keys[order][1:] != keys[order][:-1], axis=1)])
+    pattern = np.empty(len(C), dtype=np.intp)
+    pattern[order] = np.cumsum(new) - 1
+    return C[order[new]], pattern
+
+
+def _roots(C: Array) -> tuple[Array, Array]:
+    """L with L L' = C and its left inverse on the range of C, both (U, k, k), for C of any rank."""
+    if C.shape[1] == 1:
+        root = np.sqrt(C)
+        return root, np.divide(1.0, root, out=np.zeros_like(root), where=root > 0)
+    values, vectors = np.linalg.eigh(C)
+    values = np.where(values > NULL * values[:, -1:], values, 0.0)
+    root = np.sqrt(values)[:, None, :]
+    inverse = np.divide(1.0, root, out=np.zeros_like(root), where=root > 0)
+    return vectors * root, np.swapaxes(vectors * inverse, 1, 2)
+
+
+def _collapse(E: Array, pattern: Index, patterns: int) -> tuple[Array, Index]:
+    """Replace the levels of a pattern by the rows of a root of sum vec(E_j)vec(E_j)' where that makes them at least four times fewer."""
+    G, k, c = E.shape
+    if G <= 4 * k * c * patterns:
+        return E, pattern
+    order = np.argsort(pattern, kind="stable")
+    bounds = np.searchsorted(pattern[order], np.arange(patterns + 1))
+    rows, owners = [], []
+    for u in range(patterns):
+        flat = E[order[bounds[u] : bounds[u + 1]]].reshape(-1, k * c)
+        if len(flat) > k * c:
+            flat = np.linalg.qr(flat, mode="r")
+        rows.append(flat)
+        owners.append(np.full(len(flat), u, dtype=np.intp))
+    return np.concatenate(rows).reshape(-1, k, c), np.concatenate(owners)

@@ -1,0 +1,238 @@
+"""Units do not matter: the columns that the numbers are computed with, and the way back to the user's units.
+
+    y_s = (y - offset - X shift) / unit          X_s = (X - 1 c') D^-1 R^-1 = X T       b_s = S b for each block
+
+Centring and scaling come first and are done on rows, so that no digits are lost in cross-products; then X_s and the random columns
+are decorrelated (R, and the triangular part of S) on the small side. The criterion changes by known constants only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg import solve_triangular
+
+from ranef.core.layout import Layout
+from ranef.covariance.base import Array
+from ranef.design import Design, RandomTerm
+
+CHUNK = 16384
+ALIASED = 1e-7  # a column whose residual on the columns before it is shorter than this share of itself is dropped (as R does)
+COLLINEAR = 1e-2  # below this share the cross-products are not trusted, and X is orthogonalised row by row
+
+
+@dataclass(frozen=True, eq=False)
+class Standard:
+    """The affine maps of a design; `kept` are the columns of X that are not aliased with columns before them."""
+
+    design: Design
+    layout: Layout
+    kept: tuple[int, ...]
+    center: Array  # (r,) of the kept columns
+    scale: Array  # (r,)
+    upper: Array  # (r, r) R
+    orthonormal: Array | None  # (n, r) X_s where the columns are so collinear that it had to be computed by rows
+    shift: Array  # (p,) coefficients subtracted from y
+    unit: float
+    z_center: tuple[Array, ...]  # per term, (k,)
+    z_scale: tuple[Array, ...]
+
+    @property
+    def rank(self) -> int:
+        return len(self.kept)
+
+    def response(self, y: Array, rows: slice = slice(None)) -> Array:
+        d = self.design
+        fixed = d.X[rows] @ self.shift if np.count_nonzero(self.shift) != 1 or d.intercept is None else self.shift[d.intercept]
+        return (y[rows] - (0.0 if d.offset is None else d.offset[rows]) - fixed) / self.unit
+
+    def fixed(self, rows: slice = slice(None)) -> Array:
+        """(n, r) columns of X_s, except that R^-1 is still to be applied unless `orthonormal`."""
+        if self.orthonormal is not None:
+            return self.orthonormal[rows]
+        X = self.design.X[rows]
+        if self.rank < X.shape[1]:
+            X = X[:, self.kept]
+        return (X - self.center) / self.scale
+
+    def random(self, index: int, rows: slice = slice(None)) -> Array | None:
+        z = self.design.terms[index].z
+        return None if z is None else (z[rows] - self.z_center[index]) / self.z_scale[index]
+
+    def chunks(self) -> Iterator[slice]:
+        step = max([CHUNK, *(8 * block.levels for block in self.layout.blocks)])
+        for start in range(0, self.design.nobs, step):
+            yield slice(start, min(start + step, self.design.nobs))
+
+    def to_user(self) -> Array:
+        """(p, r) T: beta = unit T gamma + shift; rows of dropped columns are zero."""
+        p = self.design.X.shape[1]
+        out = np.zeros((p, self.rank))
+        if not self.rank:
+            return out
+        inverse = solve_triangular(self.upper, np.eye(self.rank)) / self.scale[:, None]
+        out[list(self.kept)] = inverse
+        if self.design.intercept is not None and np.any(self.center):
+            out[self.design.intercept] -= self.center @ inverse
+        return out
+
+    def logdet_units(self) -> float:
+        """log |X'V^-1 X| on the user's scale less that of X_s."""
+        return 2.0 * float(np.log(np.abs(np.diag(self.upper))).sum() + np.log(self.scale).sum())
+
+    def z_map(self, index: int) -> Array:
+        """(k, k) S without its decorrelating part: z b = z_s (S b)."""
+        out = np.diag(self.z_scale[index])
+        center = self.z_center[index]
+        if np.any(center):
+            out[_constant_column(self.design.terms[index])] += center
+        return out
+
+
+def standardise(design: Design, layout: Layout) -> Standard:
+    """Find the maps; X'X (2np^2 flops) is formed once to find the rank.
+
+    Raises nothing: what is aliased is left out and told by `kept`.
+    """
+    center, scale = _moments(design.X, design.intercept)
+    kept, upper, orthonormal = _basis(design, center, scale)
+    at = list(kept)
+    shift, unit = _response_units(design, at)
+    moments = [_random_moments(term) for term in design.terms]
+    return Standard(
+        design, layout, kept, center[at], scale[at], upper, orthonormal, shift, unit,
+        tuple(c for c, _ in moments), tuple(s for _, s in moments),
+    )  # fmt: skip
+
+
+def _moments(X: Array, intercept: int | None) -> tuple[Array, Array]:
+    """Means (zero without an intercept) and root mean squares about them."""
+    n, p = X.shape
+    center = np.zeros(p)
+    if intercept is not None:
+        center = X.mean(axis=0)
+        center[intercept] = 0.0
+    scale = np.empty(p)
+    for j in range(p):
+        column = X[:, j] - center[j] if center[j] else X[:, j]
+        top = np.abs(column).max(initial=0.0)
+        rounding = 1e-15 * abs(center[j]) * 4
+        scale[j] = top * np.sqrt(np.mean((column / top) ** 2)) if top > rounding else 0.0
+    scale[scale == 0.0] = 1.0
+    return center, scale
+
+
+def _basis(design: Design, center: Array, scale: Array) -> tuple[tuple[int, ...], Array, Array | None]:
+    """Columns kept, R, and the orthonormal X_s when cross-products would not do."""
+    n, p = design.X.shape
+    if p == 0:
+        return (), np.zeros((0, 0)), None
+    root = None if design.weights is None else np.sqrt(design.weights)
+    gram = np.zeros((p, p))
+    for start in range(0, n, CHUNK):
+        rows = slice(start, start + CHUNK)
+        part = (design.X[rows] - center) / scale
+        if root is not None:
+            part *= root[rows, None]
+        gram += part.T @ part
+    upper = _cholesky_share(gram, COLLINEAR)
+    if upper is not None:
+        return tuple(range(p)), upper, None
+    return _by_rows((design.X - center) / scale, root, _spanned_scale(design, center, scale))
+
+
+def _spanned_scale(design: Design, center: Array, scale: Array) -> Array:
+    """Root mean square of each column as computed with, in units of `scale`: zero for a constant column that was centred away."""
+    return np.array([np.sqrt(np.mean(((design.X[:, j] - center[j]) / scale[j]) ** 2)) for j in range(len(scale))])
+
+
+def _cholesky_share(gram: Array, share: float) -> Array | None:
+    """Upper Cholesky factor R of gram, or None where a column adds less than `share` of its length to those before it."""
+    lengths = np.sqrt(np.diag(gram))
+    try:
+        upper = np.linalg.cholesky(gram).T
+    except np.linalg.LinAlgError:
+        return None
+    return np.ascontiguousarray(upper) if np.all(np.diag(upper) > share * lengths) else None
+
+
+def _by_rows(X: Array, root: Array | None, spans: Array) -> tuple[tuple[int, ...], Array, Array]:
+    """Gram-Schmidt with re-orthogonalisation, column by column in the order given, in the metric of the weights."""
+    n, p = X.shape
+    if root is not None:
+        X = X * root[:, None]
+    Q = np.empty((n, min(n, p)), order="F")
+    upper = np.zeros((min(n, p), p))
+    kept: list[int] = []
+    for j in range(p):
+        column, r = X[:, j].copy(), len(kept)
+        length = np.linalg.norm(column)
+        if spans[j] == 0.0 or r == n:
+            continue
+        for _ in range(3):
+            overlap = Q[:, :r].T @ column
+            column -= Q[:, :r] @ overlap
+            upper[:r, j] += overlap
+        rest = np.linalg.norm(column)
+        if rest <= ALIASED * length:
+            continue
+        Q[:, r], upper[r, j] = column / rest, rest
+        kept.append(j)
+    r = len(kept)
+    Q = Q[:, :r]
+    if root is not None:
+        Q = Q / root[:, None]
+    return tuple(kept), upper[:r, kept], np.asfortranarray(Q)
+
+
+def _response_units(design: Design, kept: list[int]) -> tuple[Array, float]:
+    """(p,) a first fit to subtract from y, so that sums of squares lose no digits, and the scale of what remains."""
+    shift = np.zeros(design.X.shape[1])
+    y = design.y if design.offset is None else design.y - design.offset
+    if design.intercept is not None:
+        shift[design.intercept] = y.mean()
+        rest = y - shift[design.intercept]
+    elif kept:
+        X = design.X if len(kept) == design.X.shape[1] else design.X[:, kept]
+        lengths = np.sqrt(np.einsum("ij,ij->j", X, X))
+        lengths[lengths == 0.0] = 1.0
+        shift[kept] = np.linalg.lstsq(X / lengths, y, rcond=None)[0] / lengths
+        rest = y - design.X @ shift
+    else:
+        rest = y
+    top = float(np.abs(rest).max(initial=0.0))
+    unit = top * float(np.sqrt(np.mean((rest / top) ** 2))) if top > 0 else 1.0
+    return shift, unit
+
+
+def _constant_column(term: RandomTerm) -> int | None:
+    """The column of ones of a random term, if it has one."""
+    if term.z is None:
+        return 0
+    for j in range(term.width):
+        column = term.z[:, j]
+        if column[0] == 1.0 and np.all(column == 1.0):
+            return j
+    return None
+
+
+def _random_moments(term: RandomTerm) -> tuple[Array, Array]:
+    """Centre and scale of the columns, as far as the covariance structure is closed under them."""
+    k, closure = term.width, term.covariance.closure
+    center, scale = np.zeros(k), np.ones(k)
+    if term.z is None:
+        return center, scale
+    constant = _constant_column(term) if closure == "linear" else None
+    if constant is not None:
+        center = term.z.mean(axis=0)
+        center[constant] = 0.0
+    for j in range(k):
+        if j != constant:
+            column = term.z[:, j] - center[j]
+            top = np.abs(column).max(initial=0.0)
+            scale[j] = top * np.sqrt(np.mean((column / top) ** 2)) if top > 4e-15 * abs(center[j]) else 1.0
+    if closure == "scalar":
+        scale[:] = np.sqrt(np.mean(scale**2))
+    return center, scale
