@@ -14,22 +14,31 @@ from functools import cached_property
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ranef.core.dense import Dense
 from ranef.core.gram import Gram
+from ranef.core.layout import Layout
 from ranef.core.pieces import LinAlgError, Pieces, differentiate
+from ranef.core.plain import Plain
 from ranef.core.single import Single
 from ranef.core.standard import standardise
-from ranef.core.layout import Layout
 from ranef.covariance.base import Array
 from ranef.design import Design
 from ranef.optim.problem import Evaluation
 
+Index = NDArray[np.intp]
 SMALLEST = 1e-300
 
 
 class Engine(Protocol):
+    """Answers for one set of Gram blocks, at any Lambda of the blocks."""
+
     def pieces(self, factors: list[Array], order: int) -> Pieces: ...
+
+    def projections(self, factors: list[Array]) -> list[Array]: ...
+
+    def conditional(self, factors: list[Array], f: int, g: int, rows: Index, columns: Index) -> Array: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,6 +123,8 @@ class Criterion:
 
 def choose_engine(gram: Gram) -> Engine:
     """The cheapest engine that the crossing of the factors allows."""
+    if not gram.layout.blocks:
+        return Plain(gram)
     return Single.of(gram) if len(gram.layout.blocks) == 1 else Dense.of(gram)
 
 

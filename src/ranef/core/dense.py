@@ -10,13 +10,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import lapack, solve_triangular
+from numpy.typing import NDArray
+from scipy.linalg import block_diag, lapack, solve, solve_triangular
 from scipy.linalg.blas import dsyrk
 
 from ranef.core.gram import Gram
 from ranef.core.pieces import Gls, LinAlgError, Pieces, direction_forms, direction_products
 from ranef.covariance.base import Array
 
+Index = NDArray[np.intp]
 NULL = 1e-12
 
 
@@ -59,6 +61,26 @@ class Dense:
         full = Y.T @ Y
         gls = Gls.of(self.rest + full[q:, q:])
         return self._derivatives(logdet, gls, full[:q, :q], full[:q, q:] @ gls.rotation(), order)
+
+    def projections(self, factors: list[Array]) -> list[Array]:
+        """Z'V^-1 [X L^-T, P y] of every level of every block: [(m, k, r+1)]."""
+        rotation = self.pieces(factors, 0).gls.rotation()
+        ZZ, ZW = cross_products(self.gram, self.offsets)
+        D = ZW @ rotation
+        B = D - ZZ @ (self._full_conditional(factors) @ D)
+        return [
+            B[self.offsets[f] : self.offsets[f + 1]].reshape(block.levels, block.width, -1)
+            for f, block in enumerate(self.gram.layout.blocks)
+        ]
+
+    def conditional(self, factors: list[Array], f: int, g: int, rows: Index, columns: Index) -> Array:
+        """(c, k_f, k_g) tiles of Lambda (Lambda'Z'Z Lambda + I)^-1 Lambda' at the pairs of levels (rows of f, columns of g)."""
+        return self._levels(self._full_conditional(factors), f, g)[rows, :, columns, :]
+
+    def _full_conditional(self, factors: list[Array]) -> Array:
+        ZZ, _ = cross_products(self.gram, self.offsets)
+        lam = block_diag(*(np.kron(np.eye(b.levels), factor) for b, factor in zip(self.gram.layout.blocks, factors, strict=True)))
+        return lam @ solve(lam.T @ ZZ @ lam + np.eye(len(ZZ)), lam.T, assume_a="pos")
 
     def _derivatives(self, logdet: float, gls: Gls, M: Array, B: Array, order: int) -> Pieces:
         layout = self.gram.layout

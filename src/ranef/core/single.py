@@ -74,6 +74,20 @@ class Single:
             return Pieces(logdet, gls, t, F)
         return Pieces(logdet, gls, t, F, *self._second(M, B))
 
+    def projections(self, factors: list[Array]) -> list[Array]:
+        """Z'V^-1 [X L^-T, P y] of every level: [(m, k, r+1)]."""
+        (lam,) = factors
+        rotation = self.pieces(factors, 0).gls.rotation()
+        D = self.gram.zw[0] @ rotation
+        C = self.gram.zz[0]
+        return [D - C @ (_conditional(C, lam) @ D)]
+
+    def conditional(self, factors: list[Array], f: int, g: int, rows: Index, columns: Index) -> Array:
+        """(c, k, k) tiles of Lambda (Lambda'Z'Z Lambda + I)^-1 Lambda' at the pairs of levels (rows, columns)."""
+        tiles = _conditional(self.gram.zz[0], factors[0])[rows]
+        tiles[rows != columns] = 0.0
+        return tiles
+
     def _second(self, M: Array, B: Array) -> tuple[Array, Array, Array]:
         """h, e and y: sums over levels of M (x) M, M (x) B_x B_x' and M (x) r r'."""
         U, k, _ = M.shape
@@ -89,6 +103,12 @@ class Single:
         if len(self.lower) == 1:
             return flat.sum(axis=0)[:, None]
         return np.stack([np.bincount(self.pattern, weights=column, minlength=len(self.lower)) for column in flat.T])
+
+
+def _conditional(C: Array, lam: Array) -> Array:
+    """(m, k, k) Lambda (Lambda'C_j Lambda + I)^-1 Lambda'."""
+    A = lam.T @ C @ lam + np.eye(len(lam))
+    return lam @ np.linalg.solve(A, np.broadcast_to(lam.T, A.shape))
 
 
 def _patterns(C: Array) -> tuple[Array, Index]:

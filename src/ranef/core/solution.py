@@ -1,0 +1,111 @@
+"""The answer at theta, on the user's scale: beta, sigma, the random effects, and how precisely they are known.
+
+    beta = unit T gamma + shift            b_j = unit S^-1 Omega Z_j'P y                      Bates et al. (2015), eq. 29-31
+    Var(beta) = sigma^2 T (X'V^-1X)^-1 T'  Var(b_j | y) = sigma^2 S^-1 Lambda A^-1 Lambda' S^-T
+
+Prediction errors use the joint covariance of Henderson's equations: Cov(beta, b - b_hat) = -sigma^2 T L^-T B_x'Omega S^-T.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from scipy.linalg import solve_triangular
+
+from ranef.core.criterion import Criterion
+from ranef.core.pieces import Pieces
+from ranef.covariance.base import Array
+
+
+@dataclass(frozen=True, eq=False)
+class Solution:
+    criterion: Criterion
+    theta: Array
+
+    @cached_property
+    def pieces(self) -> Pieces:
+        return self.criterion.pieces(self.theta, 1)
+
+    @cached_property
+    def factors(self) -> list[Array]:
+        """Lambda of each block in standardised units."""
+        return self.criterion.layout.factors(self.theta)
+
+    @property
+    def dof(self) -> int:
+        """The divisor of sigma^2; ordinary regression always divides by n - p, as R does."""
+        gram = self.criterion.gram
+        return self.criterion.nu if gram.layout.blocks else gram.nobs - gram.rank
+
+    @cached_property
+    def sigma(self) -> float:
+        dof = self.dof
+        return self.criterion.gram.standard.unit * float(np.sqrt(max(self.pieces.gls.pwrss, 0.0) / dof)) if dof > 0 else float("nan")
+
+    @cached_property
+    def to_user(self) -> Array:
+        """(p, r) T."""
+        return self.criterion.gram.standard.to_user()
+
+    @cached_property
+    def white(self) -> Array:
+        """(p, r) T L^-T: the covariance of beta is sigma^2 white white'."""
+        lower = self.pieces.gls.lower
+        if not len(lower):
+            return self.to_user
+        return solve_triangular(lower, self.to_user.T, lower=True, check_finite=False).T
+
+    @cached_property
+    def beta(self) -> Array:
+        """(p,) with zeros for dropped columns."""
+        standard = self.criterion.gram.standard
+        return standard.unit * (self.to_user @ self.pieces.gls.gamma) + standard.shift
+
+    @cached_property
+    def vcov(self) -> Array:
+        """(p, p) Var(beta-hat), zeros for dropped columns."""
+        return self.sigma**2 * (self.white @ self.white.T)
+
+    def root(self, f: int) -> Array:
+        """(k, k) a root of the relative covariance of block f on the user's scale: S^-1 Lambda."""
+        return np.linalg.solve(self.criterion.gram.z_map(f), self.factors[f])
+
+    @cached_property
+    def theta_user(self) -> Array:
+        """theta of the user's columns, as lme4 reports it."""
+        layout, out = self.criterion.layout, np.empty(len(self.theta))
+        for f, part in layout.parts:
+            out[part.theta] = part.covariance.of_factor(self.root(f)[part.columns, part.columns])
+        return out
+
+    @cached_property
+    def _projections(self) -> list[Array]:
+        return self.criterion.engine.projections(self.factors)
+
+    @cached_property
+    def effects(self) -> list[Array]:
+        """Per block (m, k): the conditional means b on the user's scale."""
+        unit = self.criterion.gram.standard.unit
+        return [unit * (B[:, :, -1] @ lam) @ self.root(f).T for f, (B, lam) in enumerate(zip(self._projections, self.factors, strict=True))]
+
+    def conditional(self, f: int, g: int, rows: Array, columns: Array) -> Array:
+        """(c, k_f, k_g) Cov(b_f, b_g | y, beta) / sigma^2 at pairs of levels."""
+        left, right = (np.linalg.inv(self.criterion.gram.z_map(i)) for i in (f, g))
+        return left @ self.criterion.engine.conditional(self.factors, f, g, rows, columns) @ right.T
+
+    @cached_property
+    def beta_share(self) -> list[Array]:
+        """Per block (m, k, r): -Cov(b_hat - b, whitened beta) / sigma^2, so that the error of x'beta + z'b has the fixed part
+        sigma^2 |white'x - sum_f beta_share_f[j]'z|^2."""
+        return [self.root(f) @ (lam.T @ B[:, :, :-1]) for f, (B, lam) in enumerate(zip(self._projections, self.factors, strict=True))]
+
+
+def theta_from_user(criterion: Criterion, theta: Array) -> Array:
+    """Standardised parameters of the user's (lme4's) theta."""
+    layout, out = criterion.layout, np.empty(len(theta))
+    for f, part in layout.parts:
+        S = criterion.gram.z_map(f)[part.columns, part.columns]
+        out[part.theta] = part.covariance.of_factor(S @ part.covariance.factor(np.asarray(theta, float)[part.theta]))
+    return out
