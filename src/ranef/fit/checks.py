@@ -1,0 +1,144 @@
+"""What is refused before a fit, and what is worth knowing after it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ranef.core.gram import Gram
+from ranef.design import Design
+from ranef.errors import Finding, ModelError
+from ranef.optim.problem import Optimum
+from ranef.schema import Rows
+
+FEW_LEVELS = 5
+PERFECT = 1e-14  # a residual root mean square below this share of the response's is rounding
+
+
+def refuse_unidentified(design: Design) -> None:
+    """Raises ModelError where the variances cannot be told apart whatever the response is (lme4's checks)."""
+    n = design.nobs
+    for term in design.terms:
+        m, k, name = term.group.size, term.width, term.group.name
+        if m < 2:
+            raise ModelError(
+                f"The grouping factor {name!r} has one level only, so the variance between its levels cannot be estimated.",
+                hint=f"Leave the term {term.label} out, or use a factor with at least two levels in the rows used.",
+            )
+        if m >= n:
+            raise ModelError(
+                f"The grouping factor {name!r} has {m} levels and there are {n} rows: its effects cannot be told from the residuals.",
+                hint="Each level of a grouping factor needs more than one row somewhere; is it a row identifier?",
+            )
+        if m * k >= n:
+            raise ModelError(
+                f"The term {term.label} asks for {m * k} random effects ({k} for each of {m} levels of {name!r}) from {n} rows.",
+                hint="The variances and the residual variance are not identified; use fewer random slopes.",
+            )
+
+
+def refuse_degenerate(gram: Gram) -> None:
+    """Raises ModelError for a constant response, a perfect fit, or no degrees of freedom left."""
+    design, n, r = gram.standard.design, gram.nobs, gram.rank
+    if n - r < 1:
+        raise ModelError(
+            f"{r} coefficients are to be estimated from {n} rows: no degrees of freedom are left for the residual variance.",
+            hint="Use a smaller fixed part.",
+        )
+    y = design.y if design.offset is None else design.y - design.offset
+    spread = float(np.ptp(y))
+    if spread <= 1e-15 * float(np.abs(y).max(initial=0.0)):
+        raise ModelError(
+            f"The response {design.response!r} is constant ({y[0]:g} in all {n} rows): there is nothing to explain.",
+            hint="Check the column, and the rows that are left after missing values were dropped.",
+        )
+    explained = gram.ww[:r, r] @ np.linalg.solve(gram.ww[:r, :r], gram.ww[:r, r]) if r else 0.0
+    rest = gram.ww[r, r] - explained
+    size = float(np.sqrt(np.mean(y**2))) / gram.standard.unit
+    if rest <= n * (PERFECT * max(size, 1.0)) ** 2 or rest <= 4e-15 * gram.ww[r, r]:
+        raise ModelError(
+            f"The fixed effects fit the response {design.response!r} perfectly: the residual variance is zero.",
+            hint="Is the response computed from the predictors, or used as one?",
+        )
+
+
+def refuse_perfect(gram: Gram, rest: float) -> None:
+    """Raises ModelError where fixed and random effects together leave nothing: the criterion has no minimum."""
+    r = gram.rank
+    size = float(np.sqrt(np.mean(gram.standard.design.y**2))) / gram.standard.unit
+    if rest <= gram.nobs * (PERFECT * max(size, 1.0)) ** 2 or rest <= 1e-14 * gram.ww[r, r]:
+        raise ModelError(
+            f"Fixed and random effects together fit the response {gram.standard.design.response!r} perfectly: the residual variance is zero.",
+            hint="The response does not vary within the levels of the grouping factors; a mixed model is not the tool for these data.",
+        )
+
+
+def data_findings(design: Design, rows: Rows, dropped: tuple[str, ...]) -> list[Finding]:
+    """Rows and columns that were left out, and factors with few levels."""
+    out = []
+    if rows.missing and rows.n_total > design.nobs:
+        counts = ", ".join(f"{count} in {name}" for name, count in rows.missing.items() if count)
+        out.append(
+            Finding(
+                "rows_dropped_missing", "note",
+                f"{rows.n_total - design.nobs} of {rows.n_total} rows were left out for missing values ({counts}).",
+                evidence={"dropped": rows.n_total - design.nobs, "missing": dict(rows.missing)},
+            )
+        )  # fmt: skip
+    if dropped:
+        out.append(
+            Finding(
+                "rank_deficient_columns_dropped", "warning",
+                f"The fixed effects are collinear; dropped: {', '.join(dropped)}.",
+                "Their coefficients are not estimable beside the columns before them.",
+                {"columns": dropped},
+            )
+        )  # fmt: skip
+    for group in {id(term.group): term.group for term in design.terms}.values():
+        if group.size < FEW_LEVELS:
+            out.append(
+                Finding(
+                    "few_levels", "note",
+                    f"{group.name} has {group.size} levels: its variance is estimated with little precision.",
+                    "Consider it as a fixed effect.",
+                    {"group": group.name, "levels": group.size},
+                )
+            )  # fmt: skip
+    return out
+
+
+def optimum_findings(optimum: Optimum) -> list[Finding]:
+    """What the optimizer has to tell."""
+    certificate = {
+        "decrement": optimum.certificate.decrement,
+        "smallest_curvature": optimum.certificate.smallest_curvature,
+        "scaled_gradient": optimum.certificate.scaled_gradient,
+    }
+    out = []
+    if optimum.state == "not converged":
+        out.append(
+            Finding(
+                "not_converged", "serious", optimum.message,
+                "Do not trust the estimates; simplify the random effects or try another optimizer.",
+                certificate,
+            )
+        )  # fmt: skip
+    if optimum.boundary:
+        out.append(
+            Finding(
+                "singular_fit", "warning",
+                f"The best fit is on the boundary: {'; '.join(optimum.boundary)}.",
+                "The data do not support all random effects; the fit is valid, a simpler model fits as well.",
+                {"directions": optimum.boundary, **certificate},
+            )
+        )  # fmt: skip
+    if optimum.other_optima:
+        gaps = ", ".join(f"{value - optimum.value:.3g}" for value in optimum.other_optima)
+        out.append(
+            Finding(
+                "multiple_optima", "warning",
+                f"The criterion has {1 + len(optimum.other_optima)} local optima; the best is reported, the others are worse by {gaps}.",
+                "The data hardly determine the variance components; compare the fits before you rely on one.",
+                {"criteria": optimum.other_optima},
+            )
+        )  # fmt: skip
+    return out

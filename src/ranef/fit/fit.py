@@ -1,0 +1,330 @@
+"""The answer: facts are attributes, questions are methods that return a Table.
+
+This class is an index. Each method is one line that calls the module where the work is done, imported when it is first needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from ranef.core.criterion import Criterion
+from ranef.core.satterthwaite import VarianceParameters
+from ranef.core.solution import Solution, theta_from_user
+from ranef.covariance.base import Array
+from ranef.errors import Finding, ModelError
+from ranef.fit.model import Model
+from ranef.optim.problem import Optimum
+from ranef.table import Table
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+    import pandas as pd
+
+DDF = ("satterthwaite", "residual", "asymptotic")
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """A fitted linear (mixed) model; frozen. See `summary()` for all of it at a glance."""
+
+    model: Model
+    criterion: Criterion
+    optimum: Optimum
+    solution: Solution
+    findings: tuple[Finding, ...]
+
+    # -- facts about the question
+
+    @property
+    def formula(self) -> str:
+        return self.model.formula.text
+
+    @property
+    def reml(self) -> bool:
+        return self.model.reml
+
+    @property
+    def ddf(self) -> str:
+        """The method of the denominator degrees of freedom; without random terms it is always the residual df."""
+        return self.model.options.ddf if self.model.design.terms else "residual"
+
+    @property
+    def nobs(self) -> int:
+        return self.model.design.nobs
+
+    @property
+    def ngroups(self) -> dict[str, int]:
+        """Levels of each grouping factor in the rows used."""
+        return {term.group.name: term.group.size for term in self.model.design.terms}
+
+    @property
+    def dropped(self) -> tuple[str, ...]:
+        """Columns of the fixed part that are aliased with columns before them."""
+        names = self.model.design.names
+        return tuple(names[j] for j in sorted(set(range(len(names))) - set(self._kept)))
+
+    @property
+    def _kept(self) -> tuple[int, ...]:
+        return self.criterion.gram.standard.kept
+
+    # -- facts about the optimum
+
+    @property
+    def status(self) -> str:
+        """`optimum`, `optimum on the boundary` or `not converged`."""
+        return self.optimum.state
+
+    @property
+    def is_singular(self) -> bool:
+        return bool(self.optimum.boundary)
+
+    @property
+    def npar(self) -> int:
+        """Fixed effects, covariance parameters and the residual variance."""
+        return len(self._kept) + len(self.optimum.theta) + 1
+
+    @property
+    def df_residual(self) -> int:
+        return self.nobs - self.npar if self.model.design.terms else self.nobs - len(self._kept)
+
+    @cached_property
+    def deviance(self) -> float:
+        """-2 log likelihood; under REML the REML criterion. Without random terms it is the full likelihood, as R's logLik."""
+        if self.model.design.terms:
+            return self.optimum.value
+        n, dof, scale = self.nobs, self.solution.dof, self.solution.sigma**2
+        return n * (1.0 + float(np.log(2.0 * np.pi * scale * dof / n))) - self.criterion.gram.log_weights
+
+    @property
+    def llf(self) -> float:
+        return -0.5 * self.deviance
+
+    @property
+    def aic(self) -> float:
+        return self.deviance + 2.0 * self.npar
+
+    @property
+    def bic(self) -> float:
+        return self.deviance + float(np.log(self.nobs)) * self.npar
+
+    @property
+    def sigma(self) -> float:
+        """Residual standard deviation (of a row with weight one)."""
+        return self.solution.sigma
+
+    @property
+    def theta(self) -> Array:
+        """Relative covariance factors: lower triangles by column, term by term (lme4's order and units)."""
+        return self.solution.theta_user
+
+    # -- fixed effects
+
+    @cached_property
+    def params(self) -> pd.Series:
+        return self._labelled(self.solution.beta[list(self._kept)], "estimate")
+
+    @cached_property
+    def bse(self) -> pd.Series:
+        return self._labelled(np.sqrt(np.diag(self.solution.vcov))[list(self._kept)], "std_error")
+
+    @cached_property
+    def tvalues(self) -> pd.Series:
+        return (self.params / self.bse).rename("statistic")
+
+    @cached_property
+    def df(self) -> pd.Series:
+        """Denominator degrees of freedom of each coefficient, by `ddf`."""
+        return self._labelled(self.ddf_of(np.eye(len(self.model.design.names))[list(self._kept)]), "df")
+
+    @cached_property
+    def pvalues(self) -> pd.Series:
+        from scipy.special import ndtr, stdtr
+
+        t, df = -np.abs(self.tvalues.to_numpy()), self.df.to_numpy()
+        finite = np.isfinite(df)
+        return self._labelled(2.0 * np.where(finite, stdtr(np.where(finite, df, 1.0), t), ndtr(t)), "p_value")
+
+    def cov_params(self) -> pd.DataFrame:
+        """Covariance matrix of the fixed effects."""
+        import pandas as pd
+
+        kept = list(self._kept)
+        names = [self.model.design.names[j] for j in kept]
+        return pd.DataFrame(self.solution.vcov[np.ix_(kept, kept)], index=names, columns=names)
+
+    def _labelled(self, values: Array, name: str) -> pd.Series:
+        import pandas as pd
+
+        return pd.Series(values, index=[self.model.design.names[j] for j in self._kept], name=name)
+
+    # -- degrees of freedom
+
+    @cached_property
+    def hessian(self) -> Array:
+        """Exact Hessian of the criterion at the optimum, in the standardised theta."""
+        if self.optimum.hessian is not None:
+            return self.optimum.hessian
+        return self.criterion.hessian(self.optimum.theta)
+
+    @cached_property
+    def variance_parameters(self) -> VarianceParameters:
+        return VarianceParameters.of(self.solution, self.hessian)
+
+    def ddf_of(self, L: Array, ddf: str | None = None) -> Array:
+        """(c,) degrees of freedom of the rows of L (c, p), by `ddf` or the method given."""
+        method = self.ddf if ddf is None else check_ddf(ddf)
+        if method == "asymptotic":
+            return np.full(len(L), np.inf)
+        if method == "residual" or not self.model.design.terms:
+            return np.full(len(L), float(self.nobs - len(self._kept)))
+        return self.variance_parameters.df(self.solution, L)
+
+    # -- rows
+
+    @cached_property
+    def _fitted(self) -> Array:
+        from ranef.fit.predict import fitted_values
+
+        return fitted_values(self)
+
+    @cached_property
+    def fittedvalues(self) -> pd.Series:
+        """Conditional fitted values of the rows used, under the user's index."""
+        return self._by_row(self._fitted, "fitted")
+
+    @cached_property
+    def resid(self) -> pd.Series:
+        return self._by_row(self.model.design.y - self._fitted, "resid")
+
+    def _by_row(self, values: Array, name: str) -> pd.Series:
+        import pandas as pd
+
+        return pd.Series(values, index=self.model.rows.index, name=name)
+
+    # -- questions
+
+    @cached_property
+    def varcorr(self) -> Table:
+        from ranef.fit.effects import varcorr
+
+        return varcorr(self)
+
+    def ranef(self, cond_var: bool = True) -> Table:
+        """Conditional means of the random effects, with conditional standard deviations."""
+        from ranef.fit.effects import ranef_table
+
+        return ranef_table(self, cond_var)
+
+    def coef(self) -> dict[str, pd.DataFrame]:
+        """Fixed plus random effects of each level, by grouping factor."""
+        from ranef.fit.effects import coef
+
+        return coef(self)
+
+    def summary(self) -> Any:
+        """All that a reader wants first; prints as text, shows as HTML in a notebook."""
+        from ranef.report.summary import summary
+
+        return summary(self)
+
+    def tidy(self, effects: Sequence[str] = ("fixed", "ran_pars"), conf_int: bool = False, level: float = 0.95) -> Table:
+        """Estimates as a tidy table: effect group term estimate std_error df statistic p_value [conf_low conf_high]."""
+        from ranef.fit.tidy import tidy
+
+        return tidy(self, effects, conf_int, level)
+
+    def glance(self) -> Table:
+        """One row about the whole fit."""
+        from ranef.fit.tidy import glance
+
+        return glance(self)
+
+    def augment(self) -> Table:
+        """The rows used with fitted values, residuals and leverages."""
+        from ranef.fit.residuals import augment
+
+        return augment(self)
+
+    def conf_int(self, method: str = "wald", level: float = 0.95) -> Table:
+        """Intervals of the fixed effects: estimate and t quantile with the degrees of freedom of `ddf`."""
+        from ranef.fit.tidy import conf_int
+
+        return conf_int(self, method, level)
+
+    def predict(
+        self,
+        newdata: Any = None,
+        re: str | None = "conditional",
+        new_levels: Literal["error", "population", "missing"] = "error",
+        interval: Literal["confidence", "prediction"] | None = None,
+        level: float = 0.95,
+    ) -> Any:
+        """Expected responses for the rows used or for new data; see `ranef.fit.predict`."""
+        from ranef.fit.predict import predict
+
+        return predict(self, newdata, re=re, new_levels=new_levels, interval=interval, level=level)
+
+    def simulate(self, n: int = 1, seed: int | None = None, re: Literal["new", "fitted"] = "new") -> Any:
+        """New responses from the fitted model, a column each."""
+        from ranef.fit.simulate import simulate
+
+        return simulate(self, n, seed=seed, re=re)
+
+    def residuals(self, kind: str = "raw", level: str = "conditional") -> pd.Series:
+        """Residuals: raw, pearson, standardised or studentised; conditional on the random effects or marginal."""
+        from ranef.fit.residuals import residuals
+
+        return residuals(self, kind, level)
+
+    def hat_values(self) -> pd.Series:
+        """Leverage of each row on its own fitted value."""
+        from ranef.fit.residuals import hat_values
+
+        return hat_values(self)
+
+    def refit(self, y: Any) -> Fit:
+        """The same model with another response: one value for each row used (or of the original data)."""
+        from ranef.fit.run import refit
+
+        return refit(self, y)
+
+    def update(self, **changes: Any) -> Fit:
+        """Fit again with other arguments, e.g. `update(reml=False)` or `update(formula="y ~ x + (1 | g)")`."""
+        from ranef.api import lmm
+
+        return lmm(**{**self.model.recipe, "formula": self.formula, "reml": self.reml, **changes})
+
+    def with_ddf(self, ddf: str) -> Fit:
+        """The same fit reported with another method of degrees of freedom."""
+        return replace(self, model=replace(self.model, options=replace(self.model.options, ddf=check_ddf(ddf))))
+
+    def deviance_at(self, theta: Sequence[float]) -> float:
+        """The criterion at a theta on the user's scale, profiled over the fixed effects and sigma."""
+        return self.criterion.evaluate(theta_from_user(self.criterion, np.asarray(theta, float)), 0).value
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the model without its data; `ranef.load` reads it."""
+        from ranef.fit.persist import save
+
+        save(self, path)
+
+    def __repr__(self) -> str:
+        return str(self.summary())
+
+    def _repr_html_(self) -> str:
+        from ranef.report.html import summary_fragment
+
+        return summary_fragment(self)
+
+
+def check_ddf(ddf: str) -> str:
+    """Raises ModelError for a method that is not known."""
+    if ddf not in DDF:
+        raise ModelError(f"ddf={ddf!r} is not known.", hint=f"Use one of: {', '.join(DDF)}.")
+    return ddf

@@ -1,0 +1,40 @@
+"""The frozen question: which data, which terms, which criterion, and how to answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ranef.design import Design
+from ranef.formula import Formula
+from ranef.schema import Intake, Rows, Schema
+
+
+@dataclass(frozen=True, eq=False)
+class Options:
+    """How a model is fitted and reported; everything that is not the model itself."""
+
+    ddf: str = "satterthwaite"
+    optimizer: str = "newton"
+    start: Any = None  # theta on the user's scale
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    formula: Formula
+    intake: Intake
+    reml: bool
+    options: Options
+    recipe: dict[str, Any]  # the arguments of the call that `update` starts from: data, precision_weights, offset, contrasts, ...
+
+    @property
+    def design(self) -> Design:
+        return self.intake.design
+
+    @property
+    def schema(self) -> Schema:
+        return self.intake.schema
+
+    @property
+    def rows(self) -> Rows:
+        return self.intake.rows

@@ -1,0 +1,85 @@
+"""From a question to an answer: check, pass over the data, minimise, look."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from ranef.core.criterion import Criterion
+from ranef.core.gram import Gram
+from ranef.core.layout import Layout
+from ranef.core.solution import Solution, theta_from_user
+from ranef.core.standard import Array, standardise
+from ranef.errors import DataError, ModelError
+from ranef.fit.checks import data_findings, optimum_findings, refuse_degenerate, refuse_perfect, refuse_unidentified
+from ranef.fit.fit import Fit
+from ranef.fit.model import Model
+from ranef.optim import minimise
+from ranef.optim.problem import Certificate, Optimum
+
+
+def run(model: Model) -> Fit:
+    """Fit a model. Raises ModelError where it is not identified; trouble on the way becomes findings."""
+    design = model.design
+    refuse_unidentified(design)
+    gram = Gram.of(standardise(design, Layout.of(design.terms)))
+    return answer(model, gram, model.options.start)
+
+
+def answer(model: Model, gram: Gram, start: Array | None, *, warm: Array | None = None) -> Fit:
+    """Minimise the criterion of Gram blocks; `start` is on the user's scale, `warm` is a standardised theta."""
+    design = model.design
+    refuse_degenerate(gram)
+    criterion = Criterion.of_gram(gram, model.reml or not design.terms)
+    if design.terms:
+        refuse_perfect(gram, saturated_rest(criterion))
+    if start is not None:
+        warm = theta_from_user(criterion, checked_start(start, criterion.size))
+    optimum = minimise(criterion, method=model.options.optimizer, start=warm) if design.terms else _closed_form(criterion)
+    solution = Solution(criterion, optimum.theta)
+    dropped = tuple(name for j, name in enumerate(design.names) if j not in set(gram.standard.kept))
+    findings = tuple(data_findings(design, model.rows, dropped) + optimum_findings(optimum))
+    return Fit(model, criterion, optimum, solution, findings)
+
+
+def refit(fit: Fit, y: Array) -> Fit:
+    """The same model and design with another response, started at the old optimum."""
+    design, rows = fit.model.design, fit.model.rows
+    y = np.asarray(y, dtype=float)
+    if y.shape == (rows.n_total,) and rows.kept is not None:
+        y = y[rows.kept]
+    if y.shape != (design.nobs,):
+        raise DataError(f"The new response has shape {y.shape}; {design.nobs} values are needed, one for each row used.")
+    if not np.all(np.isfinite(y)):
+        at = int(np.flatnonzero(~np.isfinite(y))[0])
+        raise DataError(f"The new response is {y[at]} in row {at}; refit() needs finite values in every row used.")
+    new = replace(design, y=y)
+    gram = fit.criterion.gram.with_response(y)
+    gram = replace(gram, standard=replace(gram.standard, design=new))
+    model = replace(fit.model, intake=replace(fit.model.intake, design=new))
+    return answer(model, gram, None, warm=fit.optimum.theta)
+
+
+def saturated_rest(criterion: Criterion) -> float:
+    """y'Py where the random effects cost nothing: what fixed and random columns together leave of y."""
+    huge = [1e7 * np.eye(block.width) for block in criterion.layout.blocks]
+    return criterion.engine.pieces(huge, 0).gls.pwrss
+
+
+def checked_start(start: Array, size: int) -> Array:
+    theta = np.asarray(start, dtype=float)
+    if theta.shape != (size,) or not np.all(np.isfinite(theta)):
+        raise ModelError(f"start must hold {size} finite values of theta (see the fit's .theta), not {start!r}.")
+    return theta
+
+
+def _closed_form(criterion: Criterion) -> Optimum:
+    none = np.zeros(0)
+    value = criterion.evaluate(none, 0).value
+    return Optimum(
+        none, value, "optimum", "Least squares has a closed form.", Certificate(0.0, np.inf, 0.0, 1, 1),
+        1, "least squares", (), none, np.zeros((0, 0)),
+    )  # fmt: skip
+
+

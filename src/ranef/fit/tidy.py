@@ -1,0 +1,85 @@
+"""Estimates as tidy tables, with the columns of broom.mixed in Python's spelling."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.special import ndtri, stdtrit
+
+from ranef.covariance.base import Array
+from ranef.errors import ModelError
+from ranef.table import Table
+
+if TYPE_CHECKING:
+    from ranef.fit.fit import Fit
+
+METHODS = {
+    "satterthwaite": "Satterthwaite degrees of freedom",
+    "residual": "residual degrees of freedom",
+    "asymptotic": "normal approximation",
+}
+
+
+def tidy(fit: Fit, effects: Sequence[str], conf_int: bool, level: float) -> Table:
+    """See `Fit.tidy`. Raises ModelError for an unknown kind of effects."""
+    wanted = (effects,) if isinstance(effects, str) else tuple(effects)
+    unknown = [kind for kind in wanted if kind not in ("fixed", "ran_pars")]
+    if unknown:
+        raise ModelError(f"effects={unknown[0]!r} is not known.", hint='Use "fixed", "ran_pars" or both.')
+    rows = (_fixed_rows(fit, level) if "fixed" in wanted else []) + (_random_rows(fit) if "ran_pars" in wanted else [])
+    names = ["effect", "group", "term", "estimate", "std_error", "df", "statistic", "p_value"]
+    names += ["conf_low", "conf_high"] if conf_int else []
+    columns = {name: [row.get(name) for row in rows] for name in names}
+    return Table(columns, title="Estimates", notes=(METHODS[fit.ddf],), frame_kind=fit.model.rows.frame)
+
+
+def _fixed_rows(fit: Fit, level: float) -> list[dict[str, object]]:
+    low, high = limits(fit, level)
+    table = zip(fit.params.index, fit.params, fit.bse, fit.df, fit.tvalues, fit.pvalues, low, high, strict=True)
+    names = ("term", "estimate", "std_error", "df", "statistic", "p_value", "conf_low", "conf_high")
+    return [{"effect": "fixed", **dict(zip(names, row, strict=True))} for row in table]
+
+
+def _random_rows(fit: Fit) -> list[dict[str, object]]:
+    rows: list[dict[str, object]] = []
+    for group, first, second, value in zip(*(fit.varcorr[name] for name in ("group", "term1", "term2", "sdcor")), strict=True):
+        term = f"sd__{first or 'Observation'}" if second is None else f"cor__{first}.{second}"
+        rows.append({"effect": "ran_pars", "group": group, "term": term, "estimate": value})
+    return rows
+
+
+def limits(fit: Fit, level: float) -> tuple[Array, Array]:
+    """Wald limits of the fixed effects. Raises ModelError for a level outside (0, 1)."""
+    if not 0.0 < level < 1.0:
+        raise ModelError(f"level={level} must lie between 0 and 1, such as 0.95.")
+    df, tail = fit.df.to_numpy(), 0.5 * (1.0 + level)
+    finite = np.isfinite(df)
+    quantile = np.where(finite, stdtrit(np.where(finite, df, 1.0), tail), ndtri(tail))
+    half = quantile * fit.bse.to_numpy()
+    return fit.params.to_numpy() - half, fit.params.to_numpy() + half
+
+
+def conf_int(fit: Fit, method: str, level: float) -> Table:
+    """See `Fit.conf_int`."""
+    if method != "wald":
+        raise ModelError(f"method={method!r} is not known.", hint='Use method="wald".')
+    low, high = limits(fit, level)
+    columns = {"term": list(fit.params.index), "estimate": fit.params.to_numpy(), "conf_low": low, "conf_high": high}
+    note = f"{level:.0%} Wald intervals, {METHODS[fit.ddf]}"
+    return Table(columns, title="Confidence intervals", notes=(note,), frame_kind=fit.model.rows.frame)
+
+
+def glance(fit: Fit) -> Table:
+    """See `Fit.glance`."""
+    columns = {
+        "nobs": [fit.nobs],
+        "sigma": [fit.sigma],
+        "llf": [fit.llf],
+        "aic": [fit.aic],
+        "bic": [fit.bic],
+        "remlcrit": [fit.deviance if fit.reml and fit.model.design.terms else None],
+        "df_residual": [fit.df_residual],
+    }
+    return Table(columns, title="Model at a glance", frame_kind=fit.model.rows.frame)
