@@ -119,7 +119,7 @@ class OracleProblem:
 
     def evaluate(self, theta: Array, order: int) -> Evaluation:
         at = self.project(theta)
-        value = at.logdet + self.nu * (1.0 + np.log(2.0 * np.pi * at.s / self.nu))
+        value = float(at.logdet + self.nu * (1.0 + np.log(2.0 * np.pi * at.s / self.nu)))
         if order == 0:
             return Evaluation(theta, value)
         W, slopes = (at.P if self.reml else at.inverse), self.slopes(theta)
@@ -156,7 +156,8 @@ class OracleProblem:
                 rows = term.codes == level
                 z, r = term.z[rows], at.residual[rows]
                 score += np.outer(z.T @ r, z.T @ r) / sigma2 - z.T @ W[np.ix_(rows, rows)] @ z
-            out[term.where] = term.covariance.nearest(omega + omega @ score @ omega / term.levels)
+            values, vectors = np.linalg.eigh(omega + omega @ score @ omega / term.levels)
+            out[term.where] = term.covariance.of_factor(vectors * np.sqrt(np.maximum(values, 0.0)))
         return out
 
     def canonical(self, theta: Array) -> Array:

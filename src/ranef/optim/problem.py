@@ -24,6 +24,21 @@ class Evaluation:
     exact: bool = True
 
 
+class Structure(Protocol):
+    """A k x k covariance whose parameters are a stretch of theta; see `ranef.covariance.Covariance`."""
+
+    @property
+    def k(self) -> int: ...
+
+    def factor(self, theta: Array) -> Array:
+        """(k, k) lower-triangular root."""
+        ...
+
+    def of_factor(self, factor: Array) -> Array:
+        """Parameters of the member nearest to factor factor'."""
+        ...
+
+
 class Problem(Protocol):
     """A smooth function of q unconstrained parameters: the factors of relative covariances (Cholesky entries).
 
@@ -31,7 +46,13 @@ class Problem(Protocol):
     a minimum when its curvature is positive (the variance is zero), else a saddle that must be left.
     """
 
-    size: int
+    @property
+    def size(self) -> int: ...
+
+    @property
+    def blocks(self) -> tuple[tuple[slice, Structure], ...]:
+        """The stretch of theta of each random term, and what it parametrises."""
+        ...
 
     def start(self) -> Array: ...
 
@@ -47,6 +68,10 @@ class Problem(Protocol):
 
     def boundary(self, theta: Array) -> tuple[str, ...]:
         """Names of the directions that vanished at theta, in words: "the variance of Days in Subject is zero"."""
+        ...
+
+    def em_step(self, theta: Array) -> Array:
+        """One step of EM from theta, with sigma profiled (Laird and Ware, 1982). Only the method "em" asks for it."""
         ...
 
 
