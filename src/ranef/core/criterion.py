@@ -17,13 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ranef.core.dense import Dense
+from ranef.core.em import em_step
 from ranef.core.gram import Gram
 from ranef.core.layout import Layout
 from ranef.core.pieces import LinAlgError, Pieces, differentiate
 from ranef.core.plain import Plain
 from ranef.core.single import Single
 from ranef.core.standard import standardise
-from ranef.covariance.base import Array
+from ranef.covariance.base import Array, Covariance
 from ranef.design import Design
 from ranef.optim.problem import Evaluation
 
@@ -67,6 +68,10 @@ class Criterion:
         return self.layout.size
 
     @property
+    def blocks(self) -> tuple[tuple[slice, Covariance], ...]:
+        return tuple((part.theta, part.covariance) for _, part in self.layout.parts)
+
+    @property
     def nu(self) -> int:
         """The degrees of freedom that sigma is profiled with: n, or n - rank X under REML."""
         return self.gram.nobs - self.gram.rank if self.reml else self.gram.nobs
@@ -100,6 +105,10 @@ class Criterion:
             return Evaluation(theta, value, gradient)
         hessian = jacobian @ traces.hessian @ jacobian.T + self.layout.curvature(theta, traces.gradient)
         return Evaluation(theta, value, gradient, hessian, traces.exact)
+
+    def em_step(self, theta: Array) -> Array:
+        """theta after one step of the EM algorithm."""
+        return em_step(self.pieces(theta, 1), self.layout, theta, self.gram.nobs, self.nu, self.reml)
 
     def start(self) -> Array:
         return self.layout.start()
