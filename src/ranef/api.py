@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from ranef.errors import FormulaError, ModelError
+from ranef.fit.describe import Description, describe_design
 from ranef.fit.fit import Fit, check_ddf
 from ranef.fit.model import Model, Options
 from ranef.fit.run import run
@@ -100,3 +101,22 @@ def lm(formula: str, data: Any, **options: Any) -> Fit:
         at = max(formula.find("|"), 0)
         raise FormulaError(f"lm() takes no random terms, and the formula has {bar}.", text=formula, start=at, stop=at + 1, hint="Use lmm().")
     return lmm(formula, data, **options)
+
+
+def describe(
+    formula: str,
+    data: Any,
+    *,
+    precision_weights: Any = None,
+    offset: Any = None,
+    contrasts: Mapping[str, Any] | None = None,
+    missing: Literal["drop", "raise"] = "drop",
+    functions: Mapping[str, Callable[..., Any]] | None = None,
+) -> Description:
+    """What a model would ask of the data, before any fit: terms, parameters, levels, rank, and what is confounded.
+
+    Takes the arguments of `lmm` and raises FormulaError and DataError as it does; what `lmm` would refuse as unidentified is a finding.
+    """
+    parsed = parse(formula)
+    intake = ingest(parsed, data, weights=precision_weights, offset=offset, contrasts=contrasts, missing=missing, functions=functions)
+    return describe_design(parsed.text, intake.design, intake.rows)
