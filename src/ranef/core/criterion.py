@@ -22,6 +22,7 @@ from ranef.core.gram import Gram
 from ranef.core.layout import Layout
 from ranef.core.pieces import LinAlgError, Pieces, differentiate
 from ranef.core.plain import Plain
+from ranef.core.scoring import scoring_start
 from ranef.core.single import Single
 from ranef.core.standard import standardise
 from ranef.covariance.base import Array, Covariance
@@ -111,11 +112,16 @@ class Criterion:
         return em_step(self.pieces(theta, 1), self.layout, theta, self.gram.nobs, self.nu, self.reml)
 
     def start(self) -> Array:
-        return self.layout.start()
+        """One scoring step from the identity (which costs one evaluation)."""
+        theta = self.layout.start()
+        try:
+            return scoring_start(self.pieces(theta, 2), self.layout, theta, self.nu, self.reml)
+        except LinAlgError:
+            return theta
 
     def starts(self) -> Iterator[Array]:
         """The identity at sizes over four orders of magnitude."""
-        for size in (0.1, 10.0, 0.01, 100.0):
+        for size in (1.0, 0.1, 10.0, 0.01, 100.0):
             yield size * self.layout.start()
 
     def canonical(self, theta: Array) -> Array:
