@@ -73,6 +73,13 @@ class Dense:
             for f, block in enumerate(self.gram.layout.blocks)
         ]
 
+    def apply(self, factors: list[Array], vectors: list[Array]) -> list[Array]:
+        """Z'V^-1 Z times vectors [(m, k, c)]."""
+        ZZ, _ = cross_products(self.gram, self.offsets)
+        moved = ZZ @ np.concatenate([v.reshape(-1, v.shape[2]) for v in vectors])
+        out = moved - ZZ @ (self._full_conditional(factors) @ moved)
+        return [out[self.offsets[f] : self.offsets[f + 1]].reshape(v.shape) for f, v in enumerate(vectors)]
+
     def conditional(self, factors: list[Array], f: int, g: int, rows: Index, columns: Index) -> Array:
         """(c, k_f, k_g) tiles of Lambda (Lambda'Z'Z Lambda + I)^-1 Lambda' at the pairs of levels (rows of f, columns of g)."""
         return self._levels(self._full_conditional(factors), f, g)[rows, :, columns, :]

@@ -26,5 +26,8 @@ class Plain:
     def projections(self, factors: list[Array]) -> list[Array]:
         return []
 
+    def apply(self, factors: list[Array], vectors: list[Array]) -> list[Array]:
+        return []
+
     def conditional(self, factors: list[Array], f: int, g: int, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> Array:
         return np.zeros((len(rows), 0, 0))

@@ -82,6 +82,12 @@ class Single:
         C = self.gram.zz[0]
         return [D - C @ (_conditional(C, lam) @ D)]
 
+    def apply(self, factors: list[Array], vectors: list[Array]) -> list[Array]:
+        """Z'V^-1 Z times vectors [(m, k, c)]."""
+        C = self.gram.zz[0]
+        moved = C @ vectors[0]
+        return [moved - C @ (_conditional(C, factors[0]) @ moved)]
+
     def conditional(self, factors: list[Array], f: int, g: int, rows: Index, columns: Index) -> Array:
         """(c, k, k) tiles of Lambda (Lambda'Z'Z Lambda + I)^-1 Lambda' at the pairs of levels (rows, columns)."""
         tiles = _conditional(self.gram.zz[0], factors[0])[rows]
