@@ -1,0 +1,64 @@
+"""Mixed-effects models: the global optimum, tests that hold in small samples, and speed.
+
+>>> import ranef
+>>> m = ranef.lmm("Reaction ~ Days + (Days | Subject)", ranef.datasets.load("sleepstudy"))
+>>> print(m.summary())  # doctest: +SKIP
+
+The names below are imported when they are first used, so that `import ranef` costs little.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+# Public name -> the module that defines it; a name that is its own module is the module itself.
+PUBLIC = {
+    "lmm": "ranef.api",
+    "lm": "ranef.api",
+    "describe": "ranef.api",
+    "henderson": "ranef.api",
+    "load": "ranef.api",
+    "report": "ranef.report",
+    "datasets": "ranef.datasets",
+    "Table": "ranef.table",
+    "RanefError": "ranef.errors",
+    "FormulaError": "ranef.errors",
+    "DataError": "ranef.errors",
+    "ModelError": "ranef.errors",
+    "MemoryEstimateError": "ranef.errors",
+    "SavedModelError": "ranef.errors",
+    "Finding": "ranef.errors",
+}
+
+__all__ = ["__version__", *PUBLIC]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in PUBLIC:
+        raise AttributeError(f"module 'ranef' has no attribute {name!r}")
+    module = import_module(PUBLIC[name])
+    value = module if module.__name__ == f"ranef.{name}" else getattr(module, name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *PUBLIC})
+
+
+if TYPE_CHECKING:  # what type checkers see; kept equal to PUBLIC by a test
+    from ranef import datasets as datasets
+    from ranef.api import describe as describe
+    from ranef.api import lm as lm
+    from ranef.api import lmm as lmm
+    from ranef.errors import DataError as DataError
+    from ranef.errors import Finding as Finding
+    from ranef.errors import FormulaError as FormulaError
+    from ranef.errors import MemoryEstimateError as MemoryEstimateError
+    from ranef.errors import ModelError as ModelError
+    from ranef.errors import RanefError as RanefError
+    from ranef.errors import SavedModelError as SavedModelError
+    from ranef.table import Table as Table

@@ -1,0 +1,112 @@
+"""The words of every table: what a column is called, how its numbers are shown, and what they mean.
+
+One entry a column, whichever function made the table; so a reader learns each word once. Columns that are not listed here are shown
+by the kind of their values.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Rule = Literal["text", "count", "estimate", "size", "statistic", "df", "p", "fraction", "criterion", "level"]
+# text       as it is
+# count      a whole number
+# estimate   on the scale of the response: decimals that its standard error supports
+# size       a positive quantity (variance, standard deviation): four significant digits
+# statistic  t, z, F: two decimals;   df: one decimal, two below ten;   p: three decimals, "<0.001"
+# fraction   a correlation or a share: three decimals;   criterion: two decimals (log-likelihood, AIC);   level: a confidence level
+
+
+@dataclass(frozen=True)
+class Column:
+    """How one column of a table is headed, shown and explained."""
+
+    heading: str
+    rule: Rule
+    help: str
+
+
+GLOSSARY: dict[str, Column] = {
+    "effect": Column("Effect", "text", "fixed effect, random-effect parameter, or the term that is tested"),
+    "component": Column("Component", "text", "the part of the model that the row belongs to"),
+    "group": Column("Group", "text", "grouping factor of a random term; Residual for the observations"),
+    "level": Column("Level", "text", "a level of the grouping factor"),
+    "term": Column("Term", "text", "name of the coefficient or parameter"),
+    "term1": Column("Term", "text", "the coefficient whose variance this is"),
+    "term2": Column("With", "text", "the coefficient with which it covaries"),
+    "estimate": Column("Estimate", "estimate", "the estimate, on the scale of the response (or of the link)"),
+    "std_error": Column("Std. error", "estimate", "standard error of the estimate"),
+    "conf_low": Column("Lower", "estimate", "lower limit of the confidence interval"),
+    "conf_high": Column("Upper", "estimate", "upper limit of the confidence interval"),
+    "pred_low": Column("Lower", "estimate", "lower limit of the prediction interval"),
+    "pred_high": Column("Upper", "estimate", "upper limit of the prediction interval"),
+    "prediction": Column("Prediction", "estimate", "the predicted mean of the response"),
+    "statistic": Column("Statistic", "statistic", "the test statistic"),
+    "num_df": Column("Num. df", "count", "degrees of freedom of the numerator: how many things are tested at once"),
+    "den_df": Column("Den. df", "df", "degrees of freedom of the denominator"),
+    "df": Column("df", "df", "degrees of freedom of the test or interval"),
+    "p_value": Column("p", "p", "probability of a statistic at least as extreme if the tested effect were nil"),
+    "variance": Column("Variance", "size", "variance of the random effect"),
+    "covariance": Column("Covariance", "size", "variance, or covariance of two random effects"),
+    "sd": Column("Std. dev.", "size", "standard deviation of the random effect, on the scale of the response"),
+    "correlation": Column("Corr.", "fraction", "correlation of two random effects of the same group"),
+    "sd_or_correlation": Column("SD / corr.", "size", "standard deviation, or correlation of two random effects"),
+    "nobs": Column("Observations", "count", "rows that the model uses"),
+    "ngroups": Column("Groups", "count", "levels of the grouping factor"),
+    "levels": Column("Levels", "count", "levels of the grouping factor"),
+    "npar": Column("Parameters", "count", "fixed coefficients, covariance parameters and the residual variance"),
+    "sigma": Column("Sigma", "size", "residual standard deviation"),
+    "llf": Column("logLik", "criterion", "log-likelihood (restricted, under REML)"),
+    "aic": Column("AIC", "criterion", "Akaike's information criterion"),
+    "aicc": Column("AICc", "criterion", "AIC with the correction for small samples"),
+    "bic": Column("BIC", "criterion", "Bayesian information criterion, of the number of rows"),
+    "deviance": Column("Deviance", "criterion", "minus twice the log-likelihood"),
+    "remlcrit": Column("REML criterion", "criterion", "minus twice the restricted log-likelihood"),
+    "df_residual": Column("Residual df", "count", "rows minus parameters"),
+    "sum_sq": Column("Sum sq.", "size", "sum of squares on the scale of the residual variance"),
+    "mean_sq": Column("Mean sq.", "size", "sum of squares divided by its degrees of freedom"),
+    "vcov": Column("Variance", "size", "variance, or covariance of two random effects"),
+    "sdcor": Column("SD / corr.", "size", "standard deviation, or correlation of two random effects"),
+    "cond_sd": Column("Cond. SD", "estimate", "standard deviation of the random effect given the data"),
+    "quantity": Column("Quantity", "text", "what is counted"),
+    "count": Column("Count", "count", "how many"),
+    "mean": Column("Mean", "size", "mean over the rows used"),
+    "std_dev": Column("Std. dev.", "size", "standard deviation over the rows used"),
+    "estimable": Column("Estimable", "text", "whether the data determine the coefficient; if not, what the column equals"),
+    "structure": Column("Structure", "text", "covariance structure of the term"),
+    "parameters": Column("Parameters", "count", "covariance parameters"),
+    "min_rows": Column("Min. rows", "count", "rows of the smallest level"),
+    "median_rows": Column("Median rows", "df", "rows of the median level"),
+    "max_rows": Column("Max. rows", "count", "rows of the largest level"),
+    "first": Column("First", "text", "the first of two grouping factors"),
+    "second": Column("Second", "text", "the second of two grouping factors"),
+    "relation": Column("Relation", "text", "how the two lie to each other"),
+    "observed": Column("Observed", "estimate", "the response"),
+    "fitted": Column("Fitted", "estimate", "the fitted value, random effects included"),
+    "resid": Column("Residual", "estimate", "observed minus fitted"),
+    "hat": Column("Leverage", "fraction", "weight of the row in its own fitted value"),
+    "row": Column("Row", "count", "position of the row in the data"),
+    "rows": Column("Rows", "count", "number of rows"),
+    "missing": Column("Missing", "count", "rows with a missing value in this column"),
+    "name": Column("Name", "text", "name"),
+    "columns": Column("Columns", "count", "number of columns"),
+    "description": Column("Description", "text", "what it is"),
+    "kind": Column("Kind", "text", "number, whole number, factor or ordered factor"),
+    "unit": Column("Unit", "text", "unit of measurement"),
+    "meaning": Column("Meaning", "text", "what the column holds"),
+    "formula": Column("Formula", "text", "a model that suits the data"),
+    "shows": Column("What it shows", "text", "what the data are good for"),
+    "source": Column("Source", "text", "where it comes from"),
+    "value": Column("Value", "size", "value"),
+    "code": Column("Code", "text", "name of the finding"),
+    "severity": Column("Severity", "text", "note, warning or serious"),
+    "message": Column("Message", "text", "what was found"),
+    "remedy": Column("What to do", "text", "what to do about it"),
+}
+
+
+def explain(name: str) -> str:
+    """What the column called `name` means, in one line; empty when the glossary does not know it."""
+    entry = GLOSSARY.get(name)
+    return "" if entry is None else entry.help

@@ -1,0 +1,145 @@
+"""Tables: what every question to a model answers with.
+
+A `Table` is columns with names from one glossary, and the words that say how they were made. It does nothing when it is made:
+numbers are put into words (`ranef.cells`) and frames are built only when someone looks.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from os import PathLike
+from typing import Any
+
+import numpy as np
+
+from ranef import cells
+from ranef.errors import DataError
+
+SPREADSHEET_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Table:
+    """Tidy columns and how they were made.
+
+    `columns` maps a name of the glossary to a sequence; all are equally long. `headings` replaces the heading of a column where the
+    table knows better (`{"statistic": "t"}`). `level` is the confidence level of its intervals, `adjustment` the correction for
+    multiple comparisons. `frame_kind` is the kind of frame that `.frame` gives: the user's.
+    """
+
+    columns: Mapping[str, Sequence[Any]]
+    title: str = ""
+    notes: tuple[str, ...] = ()
+    frame_kind: str = "pandas"
+    level: float | None = None
+    adjustment: str | None = None
+    headings: Mapping[str, str] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(next(iter(self.columns.values()), ()))
+
+    def __getitem__(self, column: str) -> Sequence[Any]:
+        try:
+            return self.columns[column]
+        except KeyError:
+            known = ", ".join(self.columns)
+            raise DataError(f"This table has no column `{column}`.", hint=f"Its columns are: {known}.") from None
+
+    def __contains__(self, column: str) -> bool:
+        return column in self.columns
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        """The rows, each a dictionary from column to value."""
+        for values in zip(*self.columns.values(), strict=True):
+            yield dict(zip(self.columns, values, strict=True))
+
+    @property
+    def frame(self) -> Any:
+        """The columns as a data frame of the kind that the user passed in (pandas where there is no such kind)."""
+        columns = {name: _plain(values) for name, values in self.columns.items()}
+        if self.frame_kind == "polars":
+            import polars
+
+            return polars.DataFrame(columns, strict=False)
+        if self.frame_kind in ("pyarrow", "arrow"):
+            import pyarrow
+
+            return pyarrow.table(columns)
+        import pandas
+
+        return pandas.DataFrame(columns)
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """How the table was made: title, confidence level, adjustment and notes."""
+        return {"title": self.title, "level": self.level, "adjustment": self.adjustment, "notes": list(self.notes)}
+
+    def footnotes(self) -> tuple[str, ...]:
+        """The notes below the table, with those that follow from its level and adjustment."""
+        intervals = any(name in self.columns for name in ("conf_low", "pred_low"))
+        level = (f"Intervals hold with probability {self.level:.4g}.",) if self.level and intervals else ()
+        adjusted = (f"Adjusted for multiple comparisons: {self.adjustment}.",) if self.adjustment else ()
+        return (*self.notes, *level, *adjusted)
+
+    def to_text(self, width: int = 80) -> str:
+        """Plain text, at most `width` characters wide where the columns allow it."""
+        from ranef.layouts import text
+
+        return text(self, width)
+
+    def to_latex(self) -> str:
+        """A LaTeX tabular in a table environment; needs the package booktabs."""
+        from ranef.layouts import latex
+
+        return latex(self)
+
+    def to_html(self) -> str:
+        """An HTML fragment with its own style; fits light and dark pages."""
+        from ranef.layouts import html
+
+        return html(self)
+
+    def to_dict(self) -> dict[str, list[Any]]:
+        """Column to list of plain Python values, as JSON has them (a value that is not a number becomes None)."""
+        return {name: [cells.jsonable(value) for value in values] for name, values in self.columns.items()}
+
+    def to_csv(self, path: str | PathLike[str] | None = None) -> str | None:
+        """Write full-precision CSV to `path`; without a path return it as text.
+
+        A text that a spreadsheet would run as a formula (it begins with `=`, `+`, `-` or `@`) gets an apostrophe in front.
+        """
+        out = io.StringIO()
+        writer = csv.writer(out, lineterminator="\n")
+        writer.writerow([_guarded(name) for name in self.columns])
+        writer.writerows([_guarded(value) for value in row.values()] for row in self)
+        if path is None:
+            return out.getvalue()
+        with open(path, "w", encoding="utf-8", newline="") as file:
+            file.write(out.getvalue())
+        return None
+
+    def __repr__(self) -> str:
+        return self.to_text()
+
+    def _repr_html_(self) -> str:
+        return self.to_html()
+
+
+def _plain(values: Sequence[Any]) -> Any:
+    """A list or array that every frame library takes: numbers as arrays, the rest as lists."""
+    array = values if isinstance(values, np.ndarray) else None
+    if array is not None and array.dtype != object:
+        return array
+    plain = [value.item() if isinstance(value, np.generic) else value for value in values]
+    numbers = plain and all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in plain)
+    return np.asarray(plain) if numbers else plain
+
+
+def _guarded(value: Any) -> Any:
+    plain = value.item() if isinstance(value, np.generic) else value
+    if plain is None or (isinstance(plain, float) and plain != plain):
+        return ""
+    return "'" + plain if isinstance(plain, str) and plain.startswith(SPREADSHEET_FORMULA) else plain
