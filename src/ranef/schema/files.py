@@ -1,0 +1,102 @@
+"""Data by file name: CSV (also compressed with gzip) and parquet; only the columns that are needed are read."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ranef.errors import DataError
+from ranef.schema.frames import Frame, nearest, open_frame
+from ranef.schema.memory import refuse_beyond
+
+MISSING_TEXT = ["", "NA", "NaN", "nan"]
+SEPARATORS = {".csv": ",", ".tsv": "\t", ".txt": None}
+
+
+def open_file(path: Path) -> Frame:
+    """A Frame on a file, its columns not read yet.
+
+    Raises DataError when there is no such file, or its kind is unknown, or it is damaged.
+    """
+    if not path.is_file():
+        near = [other.name for other in path.parent.iterdir() if other.is_file()] if path.parent.is_dir() else []
+        raise DataError(f"there is no file {str(path)!r}", hint=nearest(path.name, sorted(near), "Files there") if near else None)
+    endings = [ending.lower() for ending in path.suffixes[-2:]]
+    if endings and endings[-1] in (".parquet", ".pq"):
+        return _parquet(path)
+    plain = endings[:-1] if endings and endings[-1] == ".gz" else endings
+    if not plain or plain[-1] not in SEPARATORS:
+        raise DataError(f"cannot tell what kind of file {path.name!r} is", hint="Names of data files end in .csv, .csv.gz, .tsv or .parquet.")
+    return _text(path, SEPARATORS[plain[-1]])
+
+
+def _text(path: Path, separator: str | None) -> Frame:
+    header = _first_line(path)
+    if separator is None or (separator == "," and "," not in header):
+        separator = max(",\t;", key=header.count)
+    names = tuple(next(csv.reader([header], delimiter=separator), []))
+    if not names:
+        raise DataError(f"{path.name!r} has no header line with the names of its columns")
+
+    def load(wanted: Sequence[str]) -> Frame:
+        places = [names.index(name) for name in wanted]
+        try:
+            frame = pd.read_csv(
+                path, sep=separator, usecols=places, header=0, names=list(names) if len(set(names)) == len(names) else None,
+                keep_default_na=False, na_values=MISSING_TEXT, float_precision="round_trip", encoding="utf-8-sig", low_memory=False,
+            )  # fmt: skip
+        except (pd.errors.ParserError, UnicodeDecodeError, OSError, EOFError, ValueError) as problem:
+            raise DataError(f"{path.name!r} cannot be read as a table: {str(problem).strip()}") from None
+        frame.index = pd.RangeIndex(len(frame))
+        return open_frame(frame)
+
+    return Frame("pandas", names, None, lambda name: load([name]).column(name), load=load)
+
+
+def _first_line(path: Path) -> str:
+    try:
+        opener: Any = gzip.open if path.suffix.lower() == ".gz" else open
+        with opener(path, "rt", encoding="utf-8-sig", newline="") as lines:
+            return str(lines.readline(1_000_000)).rstrip("\r\n")
+    except (OSError, EOFError, UnicodeDecodeError) as problem:
+        raise DataError(f"{path.name!r} cannot be read as text: {problem}") from None
+
+
+def _parquet(path: Path) -> Frame:
+    try:
+        from pyarrow import ArrowException
+        from pyarrow import parquet
+    except ImportError:
+        return _parquet_by_polars(path)
+    try:
+        about = parquet.ParquetFile(path)
+    except (ArrowException, OSError) as problem:
+        raise DataError(f"{path.name!r} is not a readable parquet file: {problem}") from None
+    names = tuple(about.schema_arrow.names)
+
+    def load(wanted: Sequence[str]) -> Frame:
+        refuse_beyond(about.metadata.num_rows * len(wanted) * 16, f"{about.metadata.num_rows:,} rows of {len(wanted)} columns of {path.name!r}")
+        try:
+            frame = open_frame(about.read(columns=list(wanted)))
+        except (ArrowException, OSError) as problem:
+            raise DataError(f"{path.name!r} is not a readable parquet file: {problem}") from None
+        return Frame("pandas", frame.names, frame.size, frame.read)
+
+    return Frame("pandas", names, None, lambda name: load([name]).column(name), load=load)
+
+
+def _parquet_by_polars(path: Path) -> Frame:
+    try:
+        import polars
+    except ImportError:
+        raise DataError(f"reading {path.name!r} needs pyarrow or polars", hint="Install one of them: pip install pyarrow") from None
+    try:
+        frame = open_frame(polars.scan_parquet(path))
+    except (polars.exceptions.PolarsError, OSError) as problem:
+        raise DataError(f"{path.name!r} is not a readable parquet file: {problem}") from None
+    return Frame("pandas", frame.names, None, frame.read, load=frame.load)

@@ -1,0 +1,162 @@
+"""Everything that a formula reads from one table, on all of its rows: response, variables of terms, groups, offsets, weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from ranef.design import Array
+from ranef.errors import DataError, FormulaError
+from ranef.formula.expression import Expression, Name
+from ranef.formula.model import Formula
+from ranef.schema.collect import Needed, columns_of, needed_by
+from ranef.schema.evaluate import Evaluator, UserFunctions, first_rows, text_of
+from ranef.schema.frames import Frame, aligned, numbers_of
+from ranef.schema.rows import Missing, refuse_infinite
+from ranef.schema.values import Factor, Mask, Matrix, Numeric, Value, as_factor, nan_rows
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """Values by the text of their expression; `missing` and the checks look at all rows, `take` leaves the kept ones."""
+
+    frame: Frame
+    evaluator: Evaluator
+    needed: Needed
+    response_node: Expression
+    response: Array
+    terms: Mapping[str, Value]
+    groups: Mapping[str, Factor]
+    offsets: Mapping[str, Array]
+    weights: Array | None = None
+    offset: Array | None = None
+    weights_name: str | None = None
+    offset_name: str | None = None
+
+    states: Mapping[str, Any] = field(default_factory=dict)
+
+    def take(self, kept: Mask) -> Reading:
+        """The same on some of the rows."""
+        return replace(
+            self,
+            response=self.response[kept],
+            terms={text: value.take(kept) for text, value in self.terms.items()},
+            groups={text: value.take(kept) for text, value in self.groups.items()},
+            offsets={text: value[kept] for text, value in self.offsets.items()},
+            weights=None if self.weights is None else self.weights[kept],
+            offset=None if self.offset is None else self.offset[kept],
+        )
+
+    def missing(self) -> Missing:
+        """Missing values of everything that was read."""
+        gone = Missing(len(self.response))
+        gone.add_variable(text_of(self.response_node), self.response_node, Numeric(self.response), self._inputs)
+        for text, node in (self.needed.fixed | self.needed.random).items():
+            gone.add_variable(text, node, self.terms[text], self._inputs)
+        for text, node in self.needed.groups.items():
+            gone.add_variable(text, node, self.groups[text], self._inputs)
+        for text, node in self.needed.offsets.items():
+            gone.add_variable(text, node, Numeric(self.offsets[text]), self._inputs)
+        for name, values in ((self.weights_name or "weights", self.weights), (self.offset_name or "offset", self.offset)):
+            gone.add(name, None if values is None else nan_rows(values))
+        return gone
+
+    def _inputs(self, node: Expression) -> dict[str, Mask]:
+        """Which rows each column behind an expression lacks."""
+        found = {name: self.frame.column(name).missing() for name in columns_of([node], self.frame.names)}
+        return {name: rows for name, rows in found.items() if rows is not None}
+
+    def zero_weights(self, missing: Mask | None) -> Mask | None:
+        """Rows of weight zero among the complete ones, or None.
+
+        Raises DataError for negative or infinite weights.
+        """
+        if self.weights is None:
+            return None
+        bad = (self.weights < 0) | np.isinf(self.weights)
+        if bad.any():
+            raise DataError(
+                f"the weights {self.weights_name or ''} are negative or infinite in row {first_rows(bad)}".replace("  ", " "),
+                hint="Weights are precisions: the residual variance of a row is sigma^2 / weight.",
+            )
+        zero = self.weights == 0
+        zero = zero if missing is None else zero & ~missing
+        return zero if zero.any() else None
+
+    def refuse_infinite(self, kept: Mask | None) -> None:
+        """Raises DataError for infinite numbers in the rows that are kept."""
+        refuse_infinite(text_of(self.response_node), self.response, kept)
+        for text, value in self.terms.items():
+            if not isinstance(value, Factor):
+                refuse_infinite(text, value.values, kept)
+        for text, numbers in self.offsets.items():
+            refuse_infinite(f"offset({text})", numbers, kept)
+        if self.offset is not None:
+            refuse_infinite("the offset", self.offset, kept)
+
+    def total_offset(self) -> Array | None:
+        parts = [*self.offsets.values()] + ([] if self.offset is None else [self.offset])
+        return np.sum(parts, axis=0) if parts else None
+
+
+def read(formula: Formula, frame: Frame, *, weights: Any = None, offset: Any = None, functions: UserFunctions | None = None) -> Reading:
+    """Reads what the formula needs; raises DataError and FormulaError for what cannot be had."""
+    if formula.response is None:
+        raise FormulaError("the formula has no response", text=formula.text, start=0, stop=1, hint="Write: response ~ terms.")
+    needed = needed_by(formula)
+    arguments = [name for name in (weights, offset) if isinstance(name, str)]
+    frame = frame.select([*columns_of([formula.response, *needed.nodes()], frame.names), *arguments])
+    if not frame.size:
+        raise DataError("the data have no rows")
+    evaluator = Evaluator(frame, formula.text, functions=functions)
+    terms, groups, offsets = evaluate_needed(needed, evaluator)
+    return Reading(
+        frame=frame, evaluator=evaluator, needed=needed, response_node=formula.response, response=response_of(formula.response, evaluator),
+        terms=terms, groups=groups, offsets=offsets,
+        weights=argument(frame, weights, "weights"), offset=argument(frame, offset, "offset"),
+        weights_name=weights if isinstance(weights, str) else None, offset_name=offset if isinstance(offset, str) else None,
+        states=evaluator.states,
+    )  # fmt: skip
+
+
+def evaluate_needed(needed: Needed, evaluator: Evaluator) -> tuple[dict[str, Value], dict[str, Factor], dict[str, Array]]:
+    """Values of the variables of terms, of groups and of offsets."""
+    terms: dict[str, Value] = {}
+    for text, node in (needed.fixed | needed.random).items():
+        value = evaluator.variable(node)
+        terms[text] = as_factor(value) if isinstance(value, Numeric) and value.logical else value
+    groups = {text: evaluator.group(node) for text, node in needed.groups.items()}
+    return terms, groups, {text: offset_of(node, evaluator) for text, node in needed.offsets.items()}
+
+
+def offset_of(node: Expression, evaluator: Evaluator) -> Array:
+    value = evaluator.variable(node)
+    if not isinstance(value, Numeric):
+        raise evaluator.error(node, "an offset must be one number for each row")
+    return value.values
+
+
+def response_of(node: Expression, evaluator: Evaluator) -> Array:
+    """(n,) a copy of the response; True and False count as 1 and 0.
+
+    Raises DataError when it is text or categories.
+    """
+    value = evaluator.variable(node)
+    if isinstance(value, Numeric):
+        return np.array(value.values, dtype=np.float64)
+    if isinstance(value, Matrix):
+        raise evaluator.error(node, "the response must be one number for each row")
+    what = "column" if isinstance(node, Name) else "expression"
+    shown = ", ".join(map(repr, value.levels[:5].tolist()))
+    raise DataError(f"the response {text_of(node)!r} is not numeric: the {what} has the levels {shown}", hint="A response must be numbers.")
+
+
+def argument(frame: Frame, given: Any, what: str) -> Array | None:
+    """Weights or an offset: by the name of a column, or as an array aligned with the rows."""
+    if given is None:
+        return None
+    numbers: Array = numbers_of(frame.column(given), what) if isinstance(given, str) else aligned(given, frame.size or 0, what)
+    return numbers

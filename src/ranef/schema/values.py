@@ -1,0 +1,165 @@
+"""What a column or an expression is worth: a number, a factor, or several numbers for each row.
+
+Missing numbers are NaN, missing levels have code -1. The arrays may be views of the user's data and are never written to.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ranef.design import Array, Codes
+
+Mask = NDArray[np.bool_]
+Level = str | int | float | bool
+Levels = NDArray[np.object_]
+
+FALSE_TRUE = np.array([False, True], dtype=object)
+
+
+@dataclass(frozen=True, eq=False)
+class Numeric:
+    """One number a row; `logical` says that it is 0 or 1 and stands for False or True."""
+
+    values: Array  # (n,)
+    logical: bool = False
+
+    def missing(self) -> Mask | None:
+        """(n,) where the number is NaN, or None when it never is."""
+        return nan_rows(self.values)
+
+    def take(self, kept: Mask) -> Numeric:
+        return Numeric(self.values[kept], self.logical)
+
+
+@dataclass(frozen=True, eq=False)
+class Matrix:
+    """Several numbers a row, such as a spline basis; `labels` are appended to the name of the variable."""
+
+    values: Array  # (n, k), column-major
+    labels: tuple[str, ...]
+
+    def missing(self) -> Mask | None:
+        return nan_rows(self.values)
+
+    def take(self, kept: Mask) -> Matrix:
+        return Matrix(np.asfortranarray(self.values[kept]), self.labels)
+
+
+@dataclass(frozen=True, eq=False)
+class Factor:
+    """A level a row. `contrast` is what `C(x, ...)` asked for, if it did."""
+
+    codes: Codes  # (n,), -1 where missing
+    levels: Levels  # (m,)
+    ordered: bool = False
+    contrast: Any = None
+
+    @property
+    def logical(self) -> bool:
+        """Made of False and True, which R keeps as levels even where no row has them."""
+        return self.levels is FALSE_TRUE
+
+    def missing(self) -> Mask | None:
+        if len(self.codes) == 0 or self.codes.min() >= 0:
+            return None
+        return self.codes < 0
+
+    def take(self, kept: Mask) -> Factor:
+        return Factor(self.codes[kept], self.levels, self.ordered, self.contrast)
+
+    def used(self) -> Factor:
+        """The same factor without levels that have no row."""
+        counts = np.bincount(self.codes + 1, minlength=len(self.levels) + 1)[1:]
+        if len(counts) == 0 or counts.min() > 0:
+            return self
+        present = np.flatnonzero(counts)
+        position = np.full(len(self.levels) + 1, -1, dtype=np.intp)
+        position[present] = np.arange(len(present))
+        return Factor(position[self.codes], self.levels[present], self.ordered, self.contrast)
+
+
+Value = Numeric | Matrix | Factor
+
+
+def nan_rows(values: Array) -> Mask | None:
+    """(n,) rows with a NaN, or None; one sum over the data when there is none."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        if np.isfinite(values.sum()):
+            return None
+    rows = np.isnan(values)
+    rows = rows if rows.ndim == 1 else rows.any(axis=1)
+    return rows if rows.any() else None
+
+
+def level_text(level: Any) -> str:
+    """A level as it reads in the name of a coefficient: whole floats without a point, as R writes them."""
+    if isinstance(level, float) and level.is_integer() and abs(level) < 1e15:
+        return str(int(level))
+    return str(level)
+
+
+def as_factor(value: Value) -> Factor:
+    """A factor from any single-column value; the levels of a number are its sorted distinct values."""
+    if isinstance(value, Factor):
+        return value
+    if isinstance(value, Matrix):
+        raise TypeError("a matrix of columns has no levels")
+    if value.logical:
+        return logical_factor(value.values)
+    return code_floats(value.values)
+
+
+def as_number(value: Numeric | Factor) -> Array:
+    """The number that a value is; levels that are numbers (or logical) count as those numbers."""
+    if isinstance(value, Numeric):
+        return value.values
+    numbers = np.append(np.asarray(value.levels, dtype=np.float64), np.nan)
+    return numbers[value.codes]
+
+
+def logical_factor(values: Array) -> Factor:
+    """Both levels are kept, also when one has no row: R codes logicals so."""
+    missing = nan_rows(values)
+    if missing is None:
+        return Factor((values != 0).astype(np.intp), FALSE_TRUE)
+    return Factor(np.where(missing, -1, values != 0).astype(np.intp), FALSE_TRUE)
+
+
+def code_floats(values: Array) -> Factor:
+    codes, levels = pd.factorize(values, sort=True)
+    return Factor(codes.astype(np.intp, copy=False), np.asarray(levels).astype(object))
+
+
+def code_integers(values: NDArray[Any], missing: Mask | None = None) -> Factor:
+    """Codes of integers without passing through floats, so that identifiers beyond 2^53 stay apart."""
+    if missing is not None:
+        inner = code_integers(values[~missing])
+        codes = np.full(len(values), -1, dtype=np.intp)
+        codes[~missing] = inner.codes
+        return Factor(codes, inner.levels)
+    if len(values) == 0:
+        return Factor(np.empty(0, dtype=np.intp), np.empty(0, dtype=object))
+    low, high = int(values.min()), int(values.max())
+    if high - low > 4 * len(values) + 1000 or high > np.iinfo(np.int64).max:
+        codes, levels = pd.factorize(values, sort=True)
+        return Factor(codes.astype(np.intp, copy=False), np.asarray(levels).astype(object))
+    shifted = values.astype(np.intp) - low
+    present = np.flatnonzero(np.bincount(shifted))
+    position = np.empty(high - low + 1, dtype=np.intp)
+    position[present] = np.arange(len(present))
+    return Factor(position[shifted], (present + low).astype(object))
+
+
+def code_texts(values: Any) -> Factor:
+    """Codes of strings (an object array with None or NaN where missing, or a pandas string array), levels sorted by code point."""
+    codes, levels = pd.factorize(values)
+    levels = np.asarray(levels, dtype=object)
+    order = np.argsort(levels, kind="stable") if len(levels) else np.empty(0, dtype=np.intp)
+    position = np.full(len(levels) + 1, -1, dtype=np.intp)
+    position[order] = np.arange(len(order))
+    return Factor(position[codes], levels[order])
