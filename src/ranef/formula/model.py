@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ranef.formula.expression import Expression
 
@@ -29,14 +29,20 @@ class Bar:
     terms: tuple[Term, ...]  # the intercept is Term(()) and stands first when present
     group: tuple[Expression, ...]
     structure: str = "un"
-    text: str = ""  # as written, for messages
+    text: str = field(default="", compare=False)  # as written, for messages
 
 
 @dataclass(frozen=True)
 class Formula:
-    text: str
+    """Formulas are equal when they say the same, however they were written.
+
+    With `.` on the right side the terms depend on the data: `fixed` then holds the factor `Name(".")` and `dot` the right side in
+    canonical spelling, until `expand_dot(formula, columns)` puts the columns in.
+    """
+
+    text: str = field(compare=False)
     response: Expression | None
     fixed: tuple[Term, ...]  # ordered as R orders them: by degree, then as written; the intercept is Term(())
     bars: tuple[Bar, ...] = ()
     offsets: tuple[Expression, ...] = ()
-    dot: bool = False  # the fixed part holds `.`: all columns not named elsewhere; resolved by `expand_dot(formula, columns)`
+    dot: str = ""

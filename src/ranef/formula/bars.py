@@ -1,0 +1,53 @@
+"""`(terms | group)` to covariance blocks: double bars and nested groups written out, as lme4 does."""
+
+from __future__ import annotations
+
+from ranef.formula.expression import Call, Expression, Operation
+from ranef.formula.model import Bar, Term
+from ranef.formula.source import Source
+from ranef.formula.structures import structure_of
+from ranef.formula.terms import MAX_TERMS, Algebra
+
+
+def expand_bars(source: Source, nodes: list[Expression]) -> tuple[Bar, ...]:
+    """One Bar for each block and grouping factor; blocks that are written twice count once.
+
+    Raises FormulaError where a side of a bar is no sum of terms, and where all bars together hold more than 5,000 terms.
+    """
+    bars: dict[Bar, None] = {}
+    total = 0
+    for node in nodes:
+        blocks, groups, structure = _read(source, node)
+        total += sum(map(len, blocks)) * len(groups)
+        if total > MAX_TERMS:
+            raise source.error(f"The bars make more than {MAX_TERMS:,} terms.", node.start, node.stop)
+        text = source.text[node.start : node.stop]
+        bars |= {Bar(block, group.factors, structure, text): None for group in groups for block in blocks}
+    return tuple(bars)
+
+
+def _read(source: Source, node: Expression) -> tuple[list[tuple[Term, ...]], tuple[Term, ...], str]:
+    """The blocks of terms, the grouping factors and the structure of one bar."""
+    structure = None
+    if isinstance(node, Call):
+        structure, node = structure_of(node.function), node.arguments[0]
+    assert isinstance(node, Operation)
+    left, right = node.operands
+    terms = Algebra(source, additions=False).terms(left)
+    if not terms:
+        raise source.error("The bar has no terms: 0 takes the intercept away.", left.start, left.stop, "Write (1 | g) or (0 + x | g).")
+    if node.operator == "|":
+        return [terms], _groups(source, right), structure or "un"
+    if structure is not None:
+        hint = "Write `diag(x | g)` for a variance for each column, or `(x || g)` for a block for each term."
+        raise source.error("A double bar takes no structure.", node.start, node.stop, hint)
+    return [(term,) for term in terms], _groups(source, right), "un"
+
+
+def _groups(source: Source, node: Expression) -> tuple[Term, ...]:
+    algebra = Algebra(source, additions=False)
+    groups = algebra.terms(node)
+    if algebra.intercept_given or len(groups) < 2:
+        hint = "Write (1 | g), where g is a column."
+        raise source.error("A grouping factor is a column of the data, not a number.", node.start, node.stop, hint)
+    return groups[1:]
