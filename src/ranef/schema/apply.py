@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -12,8 +12,7 @@ import pandas as pd
 from ranef.design import Array, Codes
 from ranef.errors import DataError
 from ranef.formula.expression import Expression, Name
-from ranef.formula.model import Bar
-from ranef.schema.coding import TermCoding, Variable
+from ranef.schema.coding import Variable
 from ranef.schema.collect import Needed, columns_of, needed_by
 from ranef.schema.encode import encode
 from ranef.schema.evaluate import Evaluator, first_rows, text_of
@@ -59,31 +58,34 @@ def apply_schema(
     data: Any,
     *,
     response: bool = False,
-    random: bool = True,
+    random: bool | Collection[int] = True,
+    levels: Collection[int] | None = None,
     weights: Any = None,
     offset: Any = None,
     missing: Literal["keep", "raise"] = "keep",
 ) -> NewDesign:
     """The columns of the fit for new rows.
 
-    response: also y (and the weights, when the fit took them from a column or `weights` gives them). random: also the random terms;
-    False needs no grouping columns. offset: a column or an array, needed when the fit was given an array.
+    response: also y (and the weights, when the fit took them from a column or `weights` gives them). random: the bars whose columns are
+    wanted, all, none or by their places; levels: the bars whose grouping factors are wanted, those of `random` unless given. Other codes
+    are -1 and need no columns of the data. offset: a column or an array, needed when the fit was given an array.
 
     Raises DataError for absent columns, for levels of a fixed factor that the fit has not seen, and, with missing="raise", for missing
     values.
     """
     if missing not in ("keep", "raise"):
         raise DataError(f'missing={missing!r} is not known; it is "keep" or "raise"')
-    frame, needed = _open(schema, data, response=response, random=random, arguments=(weights, offset))
+    every = range(len(schema.formula.bars))
+    chosen = set(random) if not isinstance(random, bool) else set(every if random else ())
+    grouped = chosen if levels is None else set(levels)
+    frame, needed = _open(schema, data, response=response, chosen=chosen, grouped=grouped, arguments=(weights, offset))
     evaluator = Evaluator(frame, schema.formula.text, states=schema.states, functions=schema.functions)
     nodes = needed.fixed | needed.random
     values = {text: conform(schema.variables[text], node, evaluator) for text, node in nodes.items()}
     size = frame.size or 0
     X, _ = encode(schema.fixed, schema.variables, values, size)
     groups = {text: evaluator.group(node) for text, node in needed.groups.items()}
-    terms = tuple(
-        _new_term(schema, bar, codings, values, groups, size) for bar, codings in zip(schema.formula.bars, schema.bars, strict=True)
-    ) if random else ()  # fmt: skip
+    terms = tuple(_new_term(schema, i, values if i in chosen else None, groups if i in grouped else None, size) for i in every) if random else ()
     y = response_of(schema.formula.response, evaluator) if response and schema.formula.response is not None else None
     found = NewDesign(
         X, terms, _offset(schema, needed, evaluator, offset), frame.index, frame.kind, y, _weights(schema, frame, weights, wanted=response)
@@ -93,11 +95,14 @@ def apply_schema(
     return found
 
 
-def _open(schema: Schema, data: Any, *, response: bool, random: bool, arguments: tuple[Any, ...]) -> tuple[Frame, Needed]:
+def _open(
+    schema: Schema, data: Any, *, response: bool, chosen: Collection[int], grouped: Collection[int], arguments: tuple[Any, ...]
+) -> tuple[Frame, Needed]:
     """The frame with the columns that are needed, and what is needed of the formula."""
-    needed = needed_by(schema.formula)
-    if not random:
-        needed = Needed(needed.fixed, {}, {}, needed.offsets)
+    bars = schema.formula.bars
+    columns = needed_by(replace(schema.formula, bars=tuple(bars[i] for i in chosen)))
+    groups = needed_by(replace(schema.formula, bars=tuple(bars[i] for i in grouped)))
+    needed = Needed(columns.fixed, columns.random, groups.groups, columns.offsets)
     nodes = [*needed.nodes(), *([schema.formula.response] if response and schema.formula.response is not None else [])]
     frame = open_frame(data)
     optional = [name for name in (schema.weights if response else None, schema.offset) if name in frame.names]
@@ -139,12 +144,13 @@ def _known_levels(variable: Variable, factor: Factor) -> Factor:
     return Factor(codes, objects(variable.levels))
 
 
-def _new_term(
-    schema: Schema, bar: Bar, codings: tuple[TermCoding, ...], values: Mapping[str, Value], groups: Mapping[str, Factor], size: int
-) -> NewTerm:
-    texts = tuple(map(text_of, bar.group))
+def _new_term(schema: Schema, place: int, values: Mapping[str, Value] | None, groups: Mapping[str, Factor] | None, size: int) -> NewTerm:
+    codings = schema.bars[place]
+    z = None if codings == ((),) or values is None else encode(codings, schema.variables, values, size)[0]
+    if groups is None:
+        return NewTerm(np.full(size, -1, dtype=np.intp), z, np.full(size, None, dtype=object))
+    texts = tuple(map(text_of, schema.formula.bars[place].group))
     factors = [groups[text] for text in texts]
-    z = None if codings == ((),) else encode(codings, schema.variables, values, size)[0]
     return NewTerm(schema.groups[":".join(texts)].codes_of(factors), z, row_labels(factors))
 
 

@@ -1,0 +1,123 @@
+"""The random effects of a fit: their conditional means and covariances, the coefficients of each level, and the variances."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ranef.design import Array
+from ranef.errors import ModelError
+from ranef.table import Table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ranef.fit.fit import Fit
+
+
+@dataclass(frozen=True)
+class Factor:
+    """A grouping factor with the columns of all its terms, as block `block` of the layout holds them."""
+
+    block: int
+    name: str
+    levels: NDArray[np.object_]  # (m,)
+    names: tuple[str, ...]  # (k,)
+
+
+def factors(fit: Fit) -> tuple[Factor, ...]:
+    """The grouping factors, in the order in which the formula names them."""
+    terms, out = fit.model.design.terms, []
+    for f, block in enumerate(fit.criterion.layout.blocks):
+        group = terms[block.parts[0].term].group
+        names = tuple(name for part in block.parts for name in terms[part.term].names)
+        out.append(Factor(f, group.name, group.levels, names))
+    return tuple(out)
+
+
+def factor_named(fit: Fit, group: str) -> Factor:
+    """Raises ModelError for a group that the model does not have."""
+    found = {factor.name: factor for factor in factors(fit)}
+    if group not in found:
+        known = ", ".join(found) or "none; the model has no random effects"
+        raise ModelError(f"The model has no grouping factor {group!r}.", hint=f"Its grouping factors: {known}.")
+    return found[group]
+
+
+def conditional_covariance(fit: Fit, group: str) -> Array:
+    """(m, k, k) Var(b_j | y) at the estimated beta and theta, for each level of a grouping factor.
+
+    The matrices are joint over all terms of the factor, whose columns stand in the order of the formula:
+    sigma^2 Lambda (Lambda'Z'Z Lambda + I)^-1 Lambda', Bates et al. (2015), eq. 58. Raises ModelError for an unknown group.
+    """
+    return _tiles(fit, factor_named(fit, group))
+
+
+def ranef_table(fit: Fit, cond_var: bool = True) -> Table:
+    """Conditional means of all random effects with their conditional standard deviations: group level term estimate std_error.
+
+    `std_error` is that of `conditional_covariance`: the fixed effects count as known.
+    """
+    columns: dict[str, list[NDArray]] = {name: [] for name in ("group", "level", "term", "estimate", "std_error")}
+    for factor in factors(fit):
+        m, k = len(factor.levels), len(factor.names)
+        columns["group"].append(np.full(m * k, factor.name, dtype=object))
+        columns["level"].append(np.tile(factor.levels, k))
+        columns["term"].append(np.repeat(np.array(factor.names, dtype=object), m))
+        columns["estimate"].append(fit.solution.effects[factor.block].T.ravel())
+        if cond_var:
+            variances = np.einsum("mkk->mk", _tiles(fit, factor))
+            columns["std_error"].append(np.sqrt(np.maximum(variances, 0.0)).T.ravel())
+    if not cond_var:
+        del columns["std_error"]
+    joined = {name: np.concatenate(parts) if parts else np.zeros(0) for name, parts in columns.items()}
+    notes = ("Conditional standard deviations, given beta and theta.",) if cond_var else ()
+    return Table(joined, title="Random effects", notes=notes, frame_kind=fit.model.rows.frame)
+
+
+def coef(fit: Fit) -> dict[str, pd.DataFrame]:
+    """Fixed plus random effect of each level: a frame for each grouping factor, its levels the index, coefficients the columns.
+
+    A column with a random effect but no fixed one holds the random effect alone; of several random effects of a name the sum counts.
+    """
+    import pandas as pd
+
+    out = {}
+    for factor in factors(fit):
+        names = list(dict.fromkeys([*fit.params.index, *factor.names]))
+        values = np.zeros((len(factor.levels), len(names)))
+        values[:, : len(fit.params)] = fit.params.to_numpy()
+        for column, name in enumerate(factor.names):
+            values[:, names.index(name)] += fit.solution.effects[factor.block][:, column]
+        out[factor.name] = pd.DataFrame(values, index=pd.Index(factor.levels, name=factor.name), columns=names)
+    return out
+
+
+def varcorr(fit: Fit) -> Table:
+    """Variances and covariances of the random effects, and the residual variance: group term1 term2 vcov sdcor.
+
+    Term by term, variances first; a row with `term2` holds a covariance (`vcov`) and a correlation (`sdcor`; none beside a zero
+    variance), the others a variance and a standard deviation. The row of the residual has no terms and comes last.
+    """
+    rows: list[tuple[str, str | None, str | None, float, float]] = []
+    solution, terms = fit.solution, fit.model.design.terms
+    for f, part in fit.criterion.layout.parts:
+        term, root = terms[part.term], solution.sigma * solution.root(f)[part.columns]
+        omega, sd = root @ root.T, np.sqrt(np.einsum("ij,ij->i", root, root))
+        rows += [(term.group.name, name, None, omega[i, i], sd[i]) for i, name in enumerate(term.names)]
+        related = np.tril(part.covariance.support(), -1)
+        for i, j in zip(*np.nonzero(related.T), strict=True):
+            correlation = omega[i, j] / (sd[i] * sd[j]) if sd[i] * sd[j] > 0 else float("nan")
+            rows.append((term.group.name, term.names[i], term.names[j], omega[i, j], correlation))
+    rows.append(("Residual", None, None, solution.sigma**2, solution.sigma))
+    names = ("group", "term1", "term2", "vcov", "sdcor")
+    columns = dict(zip(names, (list(column) for column in zip(*rows, strict=True)), strict=True))
+    return Table(columns, title="Variance components", frame_kind=fit.model.rows.frame)
+
+
+def _tiles(fit: Fit, factor: Factor) -> Array:
+    every = np.arange(len(factor.levels))
+    return fit.solution.sigma**2 * fit.solution.conditional(factor.block, factor.block, every, every)

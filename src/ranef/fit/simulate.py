@@ -1,0 +1,46 @@
+"""New responses from a fitted model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from ranef.errors import ModelError
+from ranef.fit.points import design_points, marginal_mean, random_part
+from ranef.fit.rows import aligned_frame, needs_rows
+
+if TYPE_CHECKING:
+    from ranef.fit.fit import Fit
+
+
+def simulate(fit: Fit, n: int = 1, *, seed: int | np.random.Generator | None = None, re: Literal["new", "fitted"] = "new") -> Any:
+    """Responses y* = offset + X beta + Z b* + e*, a column for each of n simulations: `sim_1`, `sim_2`, ...
+
+    With `re="new"` each simulation draws new random effects, b* ~ N(0, sigma^2 Omega): data from new levels, as a parametric bootstrap
+    needs them. With `re="fitted"` b* are the conditional means: new data from the same levels. e*_i ~ N(0, sigma^2 / w_i).
+
+    Returns a frame of the user's kind with the rows used, under the user's index. A simulation depends on the seed and on its number
+    only, not on n. Raises ModelError for a model that was loaded from a file, and DataError never.
+    """
+    needs_rows(fit, "simulate()")
+    if re not in ("new", "fitted"):
+        raise ModelError(f"re={re!r} is not known.", hint='Use "new" or "fitted".')
+    if n < 1:
+        raise ModelError(f"n={n}: at least one simulation is needed.")
+    solution = fit.solution
+    points = design_points(fit.model.design, fit.criterion.layout)
+    mean, noise = marginal_mean(solution, points), solution.sigma * np.sqrt(points.noise)
+    if re == "fitted":
+        mean = mean + random_part(solution, points)
+    roots = [solution.sigma * solution.root(f) for f in range(len(points.z))]
+    rng = np.random.default_rng(seed)
+    out = np.empty((n, len(points)))
+    for draw in out:
+        draw[:] = mean
+        if re == "new":
+            for block, root, codes, z in zip(fit.criterion.layout.blocks, roots, points.codes, points.z, strict=True):
+                effects = rng.standard_normal((block.levels, block.width)) @ root.T
+                draw += np.einsum("nk,nk->n", z, effects[codes])
+        draw += noise * rng.standard_normal(len(points))
+    return aligned_frame({f"sim_{i + 1}": draw for i, draw in enumerate(out)}, fit.model.rows.index, fit.model.rows.frame)
