@@ -35,7 +35,8 @@ def _read(source: Source, node: Expression) -> tuple[list[tuple[Term, ...]], tup
     left, right = node.operands
     terms = Algebra(source, additions=False).terms(left)
     if not terms:
-        raise source.error("The bar has no terms: 0 takes the intercept away.", left.start, left.stop, "Write (1 | g) or (0 + x | g).")
+        hint = "0 takes the intercept away; write (1 | g) or (0 + x | g)."
+        raise source.error("The bar has no terms.", left.start, left.stop, hint)
     if node.operator == "|":
         return [terms], _groups(source, right), structure or "un"
     if structure is not None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from ranef.formula.source import Source
 from ranef.formula.tokens import Token
 
-MAX_NESTING = 200
+MAX_NESTING = 100
 _CLOSES = {")": "(", "]": "["}
 _LOGICAL = frozenset(("==", "!=", "<", "<=", ">", ">=", "&", "&&", "!"))
 
@@ -37,7 +37,7 @@ class Bracket:
 def match_brackets(source: Source, tokens: list[Token]) -> dict[int, Bracket]:
     """The brackets by the position of the opening one.
 
-    Raises FormulaError at a bracket that has no partner, and where brackets are nested more than 200 deep.
+    Raises FormulaError at a bracket that has no partner, and where brackets are nested more than 100 deep.
     """
     whole = Bracket(-1, len(tokens) - 1)
     found, stack = {-1: whole}, [whole]

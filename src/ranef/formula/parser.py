@@ -1,7 +1,7 @@
 """Tokens to a tree, with R's precedence of operators.
 
-Outside of calls the operators are those of formulas (`+ - * / : ^ %in%`, bars); inside of calls, in the response, and in parentheses
-around a comparison they are arithmetic. From tight to loose:
+Outside of calls the operators are those of formulas (`+ - * / : ^ %in%`, bars); inside of calls, in the response, and in
+parentheses around a comparison they are arithmetic. From tight to loose:
 
     ^ **   - + (sign)   :   %in% %%   * /   + -   == != < <= > >=   !   &   |
 """
@@ -9,8 +9,9 @@ around a comparison they are arithmetic. From tight to loose:
 from __future__ import annotations
 
 from enum import Enum
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple
 
+from ranef.errors import FormulaError
 from ranef.formula.brackets import MAX_NESTING, Bracket, match_brackets
 from ranef.formula.expression import Call, Expression, Literal, Name, Operation, Sequence
 from ranef.formula.source import Source
@@ -40,12 +41,13 @@ _PREFIX = {"-": 13, "+": 13, "!": 7}
 _SPELLING = {"^": "**", "%%": "%"}
 _INFIX = {
     Mode.TERMS: frozenset(("^", "**", ":", "%in%", "*", "/", "+", "-")),
-    Mode.VALUE: frozenset(_POWERS) - {":"},
+    Mode.VALUE: frozenset(_POWERS) - {":", "%in%"},
 }
 _CONSTANTS = {"TRUE": True, "True": True, "FALSE": False, "False": False, "NULL": None, "None": None, "Inf": float("inf")}
 _WRONG_INFIX = {
     "=": "Use `~` between response and terms, `==` to compare (inside I(...)); `=` only names an argument of a function.",
     ":": "Inside a function `:` has no meaning; write an interaction outside of it, and a range as c(1, 2, 3).",
+    "%in%": "Inside a function, write (g == \"a\") | (g == \"b\").",
     "~": "A formula has one `~`, outside of all brackets.",
     "::": "A package stands only in front of a function: splines::bs(x).",
     "||": "Inside a function, `or` is written `|`.",
@@ -54,7 +56,7 @@ _WRONG_INFIX = {
     "%": "Write I(a %% b).",
     "%%": "Write I(a %% b).",
 }  # fmt: skip
-_WORDS = {"and": "`and` is written `&`.", "or": "`or` is written `|`.", "not": "`not` is written `!`.", "in": "`in` is written `%in%`."}
+_WORDS = {"and": "`and` is written `&`.", "or": "`or` is written `|`.", "not": "`not` is written `!`."}
 
 
 class Parser:
@@ -70,8 +72,8 @@ class Parser:
     def whole(self) -> Bracket:
         return self.brackets[-1]
 
-    def fail(self, message: str, token: Token, hint: str | None = None) -> NoReturn:
-        raise self.source.error(message, token.start, token.stop, hint)
+    def error(self, message: str, token: Token, hint: str | None = None) -> FormulaError:
+        return self.source.error(message, token.start, token.stop, hint)
 
     def expression(self, start: int, stop: int, mode: Mode) -> Expression:
         """Operands and operators up to `stop`, by two stacks, so that a long sum takes no recursion."""
@@ -91,7 +93,7 @@ class Parser:
             while pending and (pending[-1].power > power or (pending[-1].power == power != _RIGHT and power != _COMPARISON)):
                 self._apply(pending.pop(), operands, mode)
             if power == _COMPARISON and pending and pending[-1].power == _COMPARISON:
-                self.fail("Comparisons cannot be chained.", token, "Write (a < b) & (b < c).")
+                raise self.error("Comparisons cannot be chained.", token, "Write (a < b) & (b < c).")
             pending.append(_Pending(power, token))
             at += 1
         while pending:
@@ -102,28 +104,28 @@ class Parser:
         if token.kind != "operator" or token.text not in _PREFIX:
             return False
         if token.text == "!" and mode is Mode.TERMS:
-            self.fail("`!` has no meaning between terms.", token, "Write I(!x).")
+            raise self.error("`!` has no meaning between terms.", token, "Write I(!x).")
         return True
 
     def _infix(self, at: int, mode: Mode) -> Token:
         token = self.tokens[at]
         if token.kind != "operator":
-            self._not_an_operator(token)
+            raise self._not_an_operator(token)
         if token.text in _INFIX[mode]:
             return token
         if mode is Mode.TERMS and (token.text in _POWERS or token.text == "&&") and token.text not in _WRONG_INFIX:
-            self.fail(f"`{token.text}` has no meaning between terms.", token, f"Write I(a {token.text} b).")
-        self.fail(f"`{token.text}` cannot stand here.", token, _WRONG_INFIX.get(token.text))
+            raise self.error(f"`{token.text}` has no meaning between terms.", token, f"Write I(a {token.text} b).")
+        raise self.error(f"`{token.text}` has no meaning here.", token, _WRONG_INFIX.get(token.text))
 
-    def _not_an_operator(self, token: Token) -> NoReturn:
+    def _not_an_operator(self, token: Token) -> FormulaError:
         if token.text == "[":
-            self.fail("Subscripts have no place in a formula.", token, "Make a column of it in the data first.")
+            return self.error("Subscripts have no place in a formula.", token, "Make a column of it in the data first.")
         if token.text == "(":
-            self.fail("`(` follows something that is no function.", token, "Between terms stand + : * / or -.")
+            return self.error("`(` follows something that is no function.", token, "Between terms stand + : * / or -.")
         if token.text == ",":
-            self.fail("A comma only separates the arguments of a function.", token, "Terms are joined by +.")
+            return self.error("A comma only separates the arguments of a function.", token, "Terms are joined by +.")
         hint = _WORDS.get(token.text, "Terms are joined by + : * / or -; a name that holds a space stands in back-quotes.")
-        self.fail(f"An operator is missing in front of `{token.text}`.", token, hint)
+        return self.error(f"An operator is missing in front of `{token.text}`.", token, hint)
 
     def _apply(self, pending: _Pending, operands: list[Expression], mode: Mode) -> None:
         """Replaces the operands of an operator by the operation."""
@@ -136,6 +138,8 @@ class Parser:
             operands.append(right)
         elif token.text == "-" and mode is Mode.VALUE and _is_positive_number(right):
             operands.append(Literal(-right.value, start=token.start, stop=right.stop))  # type: ignore[attr-defined]
+        elif mode is Mode.TERMS and isinstance(right, Operation) and len(right.operands) == 1:
+            operands.append(right.operands[0])
         else:
             node = Operation(token.text, (right,), start=token.start, stop=right.stop)
             operands.append(self._grown(node, right) if mode is Mode.VALUE else node)
@@ -152,7 +156,7 @@ class Parser:
     def _operand(self, at: int, start: int, stop: int, mode: Mode) -> tuple[Expression, int]:
         if at >= stop:
             last = self.tokens[max(at - 1, 0)]
-            self.fail(f"Nothing follows `{last.text}`." if at > start else "Something is missing here.", last)
+            raise self.error(f"Nothing follows `{last.text}`." if at > start else "Something is missing here.", last)
         token = self.tokens[at]
         place = {"start": token.start, "stop": token.stop}
         if token.kind == "name":
@@ -168,26 +172,27 @@ class Parser:
         if token.kind == "bracket" and token.text in "([":
             return self._bracketed(self.brackets[at], mode), self.brackets[at].close + 1
         hint = "Write (1 | g) for a random intercept." if token.text in ("|", "||") else None
-        self.fail(f"A term is missing in front of `{token.text}`.", token, hint)
+        raise self.error(f"A term is missing in front of `{token.text}`.", token, hint)
 
     def _name(self, token: Token, mode: Mode) -> Name:
         if token.text in _CONSTANTS:
-            self.fail(f"`{token.text}` is no term.", token, "Back-quote it if it is the name of a column; 1 and 0 stand for the intercept.")
+            hint = "Back-quote it if it is the name of a column; 1 and 0 stand for the intercept."
+            raise self.error(f"`{token.text}` is no term.", token, hint)
         if token.text == "." and mode is Mode.VALUE:
-            self.fail("`.` stands for all other columns only as a term of its own.", token, "Name the columns here.")
+            raise self.error("`.` stands for all other columns only as a term of its own.", token, "Name the columns here.")
         return Name(token.text, start=token.start, stop=token.stop)
 
     def _bracketed(self, bracket: Bracket, mode: Mode) -> Expression:
         opening, closing = self.tokens[bracket.open], self.tokens[bracket.close]
         if opening.text == "[":
             if mode is Mode.TERMS:
-                self.fail("A list only stands as an argument of a function.", opening)
+                raise self.error("A list only stands as an argument of a function.", opening)
             node = Sequence(tuple(self._arguments(bracket)), start=opening.start, stop=closing.stop)
             return self._grown(node, *node.items)
         if bracket.close == bracket.open + 1:
-            self.fail("There is nothing between the parentheses.", opening)
+            raise self.error("There is nothing between the parentheses.", opening)
         if bracket.commas:
-            self._not_an_operator(self.tokens[bracket.commas[0]])
+            raise self._not_an_operator(self.tokens[bracket.commas[0]])
         if mode is Mode.TERMS and bracket.bars:
             return self._bar(bracket, opening.start)
         if bracket.logical is not None:
@@ -198,14 +203,15 @@ class Parser:
         """`(terms | group)`, as an Operation whose operator is the bar."""
         at, token, closing = bracket.bars[0], self.tokens[bracket.bars[0]], self.tokens[bracket.close]
         if len(bracket.bars) > 1:
-            self.fail("One pair of parentheses holds two bars.", self.tokens[bracket.bars[1]], "Write (x | g) + (x | h), or (x | g:h).")
+            hint = "Write (x | g) + (x | h), or (x | g:h)."
+            raise self.error("One pair of parentheses holds two bars.", self.tokens[bracket.bars[1]], hint)
         if at == bracket.open + 1:
-            self.fail("Nothing stands in front of the bar.", token, "Write (1 | g) for a random intercept.")
+            raise self.error("Nothing stands in front of the bar.", token, "Write (1 | g) for a random intercept.")
         if at == bracket.close - 1:
-            self.fail("No grouping factor follows the bar.", token, "Write (1 | g), where g is a column.")
+            raise self.error("No grouping factor follows the bar.", token, "Write (1 | g), where g is a column.")
         if bracket.logical is not None:
             hint = "Write (I(a > b) | g) for the comparison as an effect, I(a > b | c) for a logical or."
-            self.fail("A comparison cannot stand beside a bar.", self.tokens[bracket.logical], hint)
+            raise self.error("A comparison cannot stand beside a bar.", self.tokens[bracket.logical], hint)
         left = self.expression(bracket.open + 1, at, Mode.TERMS)
         right = self.expression(at + 1, bracket.close, Mode.TERMS)
         return Operation(token.text, (left, right), start=start, stop=closing.stop)
@@ -216,11 +222,11 @@ class Parser:
             at += 2
             token = self.tokens[at]
             if token.kind != "name" or self.tokens[at + 1].text != "(":
-                self.fail("A package stands only in front of a function.", self.tokens[at - 1], "Write splines::bs(x).")
+                raise self.error("A package stands only in front of a function.", self.tokens[at - 1], "Write splines::bs(x).")
         bracket = self.brackets[at + 1]
         if mode is Mode.TERMS and bracket.bars and self._is_structure(token, bracket):
             if bracket.commas:
-                self.fail("A covariance structure takes nothing but the bar.", self.tokens[bracket.commas[0]])
+                raise self.error("A covariance structure takes nothing but the bar.", self.tokens[bracket.commas[0]])
             bar = self._bar(bracket, first.start)
             return Call(token.text, (bar,), start=first.start, stop=bar.stop), bracket.close + 1
         return self._function(token, bracket, mode, first.start), bracket.close + 1
@@ -231,7 +237,7 @@ class Parser:
         if token.text == "I" or bracket.logical is not None:
             return False
         hint = f"Known are {known_structures()}. For a logical or, write I(a | b)."
-        self.fail(f"`{token.text}` names no covariance structure.", token, hint)
+        raise self.error(f"`{token.text}` names no covariance structure.", token, hint)
 
     def _function(self, token: Token, bracket: Bracket, mode: Mode, start: int) -> Expression:
         keywords: list[tuple[str, Expression]] = []
@@ -240,9 +246,9 @@ class Parser:
         if token.text != "c":
             node: Expression = Call(token.text, arguments, tuple(keywords), **place)
         elif mode is Mode.TERMS:
-            self.fail("c(...) only stands as an argument of a function.", token, "Terms are joined by +.")
+            raise self.error("c(...) only stands as an argument of a function.", token, "Terms are joined by +.")
         elif keywords:
-            self.fail("The values of c(...) have no names here.", token)
+            raise self.error("The values of c(...) have no names here.", token)
         else:
             node = Sequence(arguments, **place)
         return self._grown(node, *arguments, *(value for _, value in keywords))
@@ -256,7 +262,7 @@ class Parser:
         for start, stop in zip([bracket.open, *bracket.commas], ends, strict=True):
             start += 1
             if start == stop:
-                self.fail("An argument is missing.", self.tokens[stop])
+                raise self.error("An argument is missing.", self.tokens[stop])
             if keywords is not None and self.tokens[start + 1].text == "=" and start + 1 < stop:
                 keywords.append((self._keyword(start, stop, keywords), self.expression(start + 2, stop, Mode.VALUE)))
             else:
@@ -266,11 +272,11 @@ class Parser:
     def _keyword(self, at: int, stop: int, keywords: list[tuple[str, Expression]]) -> str:
         token = self.tokens[at]
         if token.kind != "name" or token.text in _CONSTANTS or token.text == ".":
-            self.fail("An argument is named by a plain word.", token, "Use == to compare.")
+            raise self.error("An argument is named by a plain word.", token, "Use == to compare.")
         if any(token.text == name for name, _ in keywords):
-            self.fail(f"The argument `{token.text}` is given twice.", token)
+            raise self.error(f"The argument `{token.text}` is given twice.", token)
         if at + 2 == stop:
-            self.fail(f"The argument `{token.text}` has no value.", self.tokens[at + 1])
+            raise self.error(f"The argument `{token.text}` has no value.", self.tokens[at + 1])
         return token.text
 
 

@@ -13,12 +13,12 @@ from ranef.formula.model import Formula, Term
 from ranef.formula.parser import Mode, Parser
 from ranef.formula.source import Source
 from ranef.formula.terms import Algebra
-from ranef.formula.text import expression_text, format
+from ranef.formula.text import expression_text
 
 MAX_LENGTH = 20_000
 
 
-def parse(text: str) -> Formula:
+def parse(text: object) -> Formula:
     """What a formula says, without looking at data.
 
     Raises FormulaError, pointing at the token, where the text is no formula or would make more than 5,000 terms.
@@ -30,14 +30,16 @@ def parse(text: str) -> Formula:
 
 
 def expand_dot(formula: Formula, columns: Sequence[str]) -> Formula:
-    """The formula with the columns in the place of `.`: those that are neither in the response nor in a grouping factor."""
+    """The formula with the columns in the place of `.`: those that are neither in the response nor in a grouping factor.
+
+    The text stays as written, so that places in it keep their meaning.
+    """
     if not formula.dot:
         return formula
     named = set() if formula.response is None else set(variables(formula.response))
     for bar in formula.bars:
         named.update(*(variables(factor) for factor in bar.group))
-    resolved = _read(Source(formula.text), tuple(column for column in columns if column not in named))
-    return Formula(format(resolved), resolved.response, resolved.fixed, resolved.bars, resolved.offsets)
+    return _read(Source(formula.text), tuple(column for column in columns if column not in named))
 
 
 @lru_cache(maxsize=256)
@@ -45,7 +47,8 @@ def _parse(text: str) -> Formula:
     source = Source(text)
     if len(text) > MAX_LENGTH:
         hint = "Many columns enter by `.`, which stands for all of them."
-        raise source.error(f"This formula has {len(text):,} characters; the limit is {MAX_LENGTH:,}.", MAX_LENGTH, MAX_LENGTH + 1, hint)
+        message = f"This formula has {len(text):,} characters; the limit is {MAX_LENGTH:,}."
+        raise source.error(message, MAX_LENGTH, MAX_LENGTH + 1, hint)
     return _read(source)
 
 
@@ -68,20 +71,22 @@ def _tilde(parser: Parser) -> int:
     """The position of the one `~`, after a look at what else stands outside of all brackets."""
     whole, tokens = parser.whole, parser.tokens
     if not whole.close:
-        parser.fail("The formula is empty.", tokens[0], "Write response ~ terms, such as y ~ x + (1 | g).")
+        raise parser.error("The formula is empty.", tokens[0], "Write response ~ terms, such as y ~ x + (1 | g).")
     if not whole.tildes:
         wrong = next((token for token in tokens if token.text in ("=", "==")), tokens[0])
-        parser.fail("The formula has no `~`.", wrong, "Write response ~ terms, such as y ~ x + (1 | g).")
+        raise parser.error("The formula has no `~`.", wrong, "Write response ~ terms, such as y ~ x + (1 | g).")
     if len(whole.tildes) > 1:
-        parser.fail("The formula has two `~`.", tokens[whole.tildes[1]], "One `~` stands between the response and the terms.")
+        raise parser.error(
+            "The formula has two `~`.", tokens[whole.tildes[1]], "One `~` stands between the response and the terms."
+        )
     tilde = whole.tildes[0]
     if whole.bars:
         at = whole.bars[0]
         if at < tilde:
-            parser.fail("A bar has no place in the response.", tokens[at])
-        parser.fail("A bar stands in parentheses.", tokens[at], "Write y ~ x + (x | g).")
+            raise parser.error("A bar has no place in the response.", tokens[at])
+        raise parser.error("A bar stands in parentheses.", tokens[at], "Write y ~ x + (x | g).")
     if tilde == whole.close - 1:
-        parser.fail("Nothing follows `~`.", tokens[tilde], "Write y ~ 1 for a model with only an intercept.")
+        raise parser.error("Nothing follows `~`.", tokens[tilde], "Write y ~ 1 for a model with only an intercept.")
     return tilde
 
 

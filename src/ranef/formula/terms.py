@@ -1,16 +1,14 @@
 """The algebra of terms: what `+ - * : / ^ %in%` make of factors.
 
-A term is a set of factors, held as the bits of an integer; bits are numbered by the first appearance of the factor in the formula, and
-a term lists its factors in that order (as R does). Terms are sorted by the number of their factors, else stay as written.
+A term is a set of factors, held as the bits of an integer; bits are numbered by the first appearance of the factor in the formula,
+and a term lists its factors in that order (as R does). Terms are sorted by the number of their factors, else stay as written.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from functools import reduce
 from math import comb
-from operator import or_
 from typing import NoReturn
 
 from ranef.formula.expression import Call, Expression, Literal, Name, Operation, Sequence
@@ -20,6 +18,7 @@ from ranef.formula.structures import structure_of
 
 MAX_TERMS = 5_000
 MAX_PAIRS = 100_000
+MAX_FACTORS = 50_000
 BARS = frozenset(("|", "||"))
 
 Terms = dict[int, None]  # an ordered set of bit patterns
@@ -46,6 +45,8 @@ class Algebra:
         Raises FormulaError at what is no term, and at operators that would make more than 5,000 terms.
         """
         found = sorted(self.expand(node, True, self.additions), key=int.bit_count)
+        if sum(map(int.bit_count, found)) > MAX_FACTORS:
+            self._fail(f"The terms hold more than {MAX_FACTORS:,} factors in all.", node, "Leave out interactions of high order.")
         return ((Term(()),) if self.intercept else ()) + tuple(Term(self._factors_of(bits)) for bits in found)
 
     def expand(self, node: Expression, positive: bool, outer: bool) -> Terms:
@@ -107,7 +108,8 @@ class Algebra:
         if isinstance(node.value, str):
             self._fail("A string is no term.", node, f"Write the column without quotes, or in back-quotes: `{node.value}`.")
         if node.value not in (0, 1):
-            self._fail(f"{node.value} is no term.", node, "1 stands for the intercept and 0 for its absence; arithmetic goes into I(...).")
+            hint = "1 stands for the intercept and 0 for its absence; arithmetic goes into I(...)."
+            self._fail(f"{node.value} is no term.", node, hint)
         self.intercept, self.intercept_given = (node.value == 1) == positive, True
 
     def _all_columns(self, node: Name) -> Terms:
@@ -187,9 +189,12 @@ _OPERATORS = frozenset(("+", "-", "**", *_PRODUCTS))
 
 
 def _union(terms: Iterable[int]) -> int:
-    return reduce(or_, terms, 0)
+    union = 0
+    for term in terms:
+        union |= term
+    return union
 
 
 def _subsets(terms: Iterable[int]) -> int:
     """How many terms can be made of the factors of these (more than the limit when there are many)."""
-    return 2 ** min(_union(terms).bit_count(), 64) - 1
+    return (1 << min(_union(terms).bit_count(), 64)) - 1

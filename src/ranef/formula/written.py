@@ -14,8 +14,8 @@ def written_order(terms: list[Term]) -> list[tuple[Term, bool]]:
     """The terms (without the intercept) in an order from which they can be read back; False marks a factor that is only to be
     mentioned (`f - f`), to fix its place.
 
-    Reading orders the factors of a term by their first appearance and sorts terms by degree. So `a + b:a` comes from `b:a + a` and must
-    be written like that. The order within a degree is kept.
+    Reading orders the factors of a term by their first appearance and sorts terms by degree. So `a + b:a` comes from `b:a + a` and
+    must be written like that. The order within a degree is kept.
     """
     return [(term, True) for term in terms] if _reads_in_order(terms) else _search(terms)
 
