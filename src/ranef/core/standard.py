@@ -38,6 +38,7 @@ class Standard:
     unit: float
     z_center: tuple[Array, ...]  # per term, (k,)
     z_scale: tuple[Array, ...]
+    z_constant: tuple[int | None, ...]  # per term, the column of ones that centring moves to
 
     @property
     def rank(self) -> int:
@@ -87,7 +88,7 @@ class Standard:
         out = np.diag(self.z_scale[index])
         center = self.z_center[index]
         if np.any(center):
-            out[_constant_column(self.design.terms[index])] += center
+            out[self.z_constant[index]] += center
         return out
 
 
@@ -103,7 +104,7 @@ def standardise(design: Design, layout: Layout) -> Standard:
     moments = [_random_moments(term) for term in design.terms]
     return Standard(
         design, layout, kept, center[at], scale[at], upper, orthonormal, shift, unit,
-        tuple(c for c, _ in moments), tuple(s for _, s in moments),
+        tuple(center for center, _, _ in moments), tuple(scale for _, scale, _ in moments), tuple(constant for _, _, constant in moments),
     )  # fmt: skip
 
 
@@ -218,12 +219,12 @@ def _constant_column(term: RandomTerm) -> int | None:
     return None
 
 
-def _random_moments(term: RandomTerm) -> tuple[Array, Array]:
-    """Centre and scale of the columns, as far as the covariance structure is closed under them."""
+def _random_moments(term: RandomTerm) -> tuple[Array, Array, int | None]:
+    """Centre and scale of the columns, as far as the covariance structure is closed under them, and the column of ones."""
     k, closure = term.width, term.covariance.closure
     center, scale = np.zeros(k), np.ones(k)
     if term.z is None:
-        return center, scale
+        return center, scale, None
     constant = _constant_column(term) if closure == "linear" else None
     if constant is not None:
         center = term.z.mean(axis=0)
@@ -235,4 +236,4 @@ def _random_moments(term: RandomTerm) -> tuple[Array, Array]:
             scale[j] = top * np.sqrt(np.mean((column / top) ** 2)) if top > 4e-15 * abs(center[j]) else 1.0
     if closure == "scalar":
         scale[:] = np.sqrt(np.mean(scale**2))
-    return center, scale
+    return center, scale, constant
