@@ -17,11 +17,11 @@ from ranef.schema.collect import Needed, columns_of, needed_by
 from ranef.schema.encode import encode
 from ranef.schema.evaluate import Evaluator, first_rows, text_of
 from ranef.schema.frames import Frame, open_frame
-from ranef.schema.grouping import match_levels, objects, row_labels
+from ranef.schema.grouping import match_levels, row_labels
 from ranef.schema.model import Schema
 from ranef.schema.reading import argument, offset_of, response_of
 from ranef.schema.rows import refuse_infinite
-from ranef.schema.values import Factor, Levels, Matrix, Numeric, Value, as_factor, level_text, nan_rows
+from ranef.schema.values import Factor, Levels, Matrix, Numeric, Value, as_factor, level_text, nan_rows, objects
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,15 +80,24 @@ def apply_schema(
     grouped = chosen if levels is None else set(levels)
     frame, needed = _open(schema, data, response=response, chosen=chosen, grouped=grouped, arguments=(weights, offset))
     evaluator = Evaluator(frame, schema.formula.text, states=schema.states, functions=schema.functions)
-    nodes = needed.fixed | needed.random
-    values = {text: conform(schema.variables[text], node, evaluator) for text, node in nodes.items()}
+    values = {text: conform(schema.variables[text], node, evaluator) for text, node in needed.variables().items()}
     size = frame.size or 0
     X, _ = encode(schema.fixed, schema.variables, values, size)
     groups = {text: evaluator.group(node) for text, node in needed.groups.items()}
-    terms = tuple(_new_term(schema, i, values if i in chosen else None, groups if i in grouped else None, size) for i in every) if random else ()
+    terms = (
+        tuple(_new_term(schema, i, values if i in chosen else None, groups if i in grouped else None, size) for i in every)
+        if random
+        else ()
+    )
     y = response_of(schema.formula.response, evaluator) if response and schema.formula.response is not None else None
     found = NewDesign(
-        X, terms, _offset(schema, needed, evaluator, offset), frame.index, frame.kind, y, _weights(schema, frame, weights, wanted=response)
+        X,
+        terms,
+        _offset(schema, needed, evaluator, offset),
+        frame.index,
+        frame.kind,
+        y,
+        _weights(schema, frame, weights, wanted=response),
     )
     if missing == "raise":
         _refuse_missing(found)
@@ -125,7 +134,9 @@ def conform(variable: Variable, node: Expression, evaluator: Evaluator) -> Value
     if not isinstance(value, expected):
         raise DataError(f"{variable.text!r} was numeric in the fit and is not in the new data")
     if isinstance(value, Matrix) and value.labels != variable.labels:
-        raise evaluator.error(node, f"this had {len(variable.labels)} columns in the fit and has {len(value.labels)} in the new data")
+        raise evaluator.error(
+            node, f"this had {len(variable.labels)} columns in the fit and has {len(value.labels)} in the new data"
+        )
     refuse_infinite(variable.text, value.values, None)
     return value
 
@@ -144,7 +155,9 @@ def _known_levels(variable: Variable, factor: Factor) -> Factor:
     return Factor(codes, objects(variable.levels))
 
 
-def _new_term(schema: Schema, place: int, values: Mapping[str, Value] | None, groups: Mapping[str, Factor] | None, size: int) -> NewTerm:
+def _new_term(
+    schema: Schema, place: int, values: Mapping[str, Value] | None, groups: Mapping[str, Factor] | None, size: int
+) -> NewTerm:
     codings = schema.bars[place]
     z = None if codings == ((),) or values is None else encode(codings, schema.variables, values, size)[0]
     if groups is None:
@@ -158,7 +171,9 @@ def _offset(schema: Schema, needed: Needed, evaluator: Evaluator, given: Any) ->
     """The sum of the offsets of the formula and of the argument."""
     parts = [offset_of(node, evaluator) for node in needed.offsets.values()]
     if given is None and schema.loose_offset:
-        raise DataError("the fit was given an offset as an array, so new data need one too", hint="Give offset= one number for each new row.")
+        raise DataError(
+            "the fit was given an offset as an array, so new data need one too", hint="Give offset= one number for each new row."
+        )
     extra = argument(evaluator.frame, schema.offset if given is None else given, "offset")
     parts += [] if extra is None else [extra]
     return np.sum(parts, axis=0) if parts else None

@@ -37,7 +37,9 @@ def from_arrow(name: str, chunks: pa.ChunkedArray) -> Column:
         return Column(name, "text", factor=_texts(chunks))
     if types.is_temporal(kind):
         return Column(name, "time", factor=code_texts(chunks.cast(pa.string()).to_numpy()))
-    raise DataError(f"column {name!r} holds {kind} values, which no model here can use", hint="Give numbers, text, True/False or categories.")
+    raise DataError(
+        f"column {name!r} holds {kind} values, which no model here can use", hint="Give numbers, text, True/False or categories."
+    )
 
 
 def _parts(chunks: pa.ChunkedArray) -> tuple[np.ndarray, list[object]]:
@@ -55,7 +57,9 @@ def _dictionary(name: str, chunks: pa.ChunkedArray) -> Factor:
     empty = [place for place, value in enumerate(values) if value is None]
     if empty:
         kept = np.array([-1 if value is None else place for place, value in enumerate(values)] + [-1])
-        return Factor(kept[codes], plain_levels(name, ["" if value is None else value for value in values]), chunks.type.ordered).used()
+        return Factor(
+            kept[codes], plain_levels(name, ["" if value is None else value for value in values]), chunks.type.ordered
+        ).used()
     return Factor(codes, plain_levels(name, values), chunks.type.ordered)
 
 

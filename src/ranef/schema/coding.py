@@ -69,7 +69,9 @@ def variable_order(terms: Iterable[Term]) -> dict[str, int]:
     return {text: place for place, text in enumerate(sorted(first, key=first.__getitem__))}
 
 
-def code_terms(terms: Sequence[Term], variables: Mapping[str, Variable], contrasts: Mapping[str, Contrast]) -> tuple[TermCoding, ...]:
+def code_terms(
+    terms: Sequence[Term], variables: Mapping[str, Variable], contrasts: Mapping[str, Contrast]
+) -> tuple[TermCoding, ...]:
     """The coding of every term; `contrasts` holds one for each factor."""
     if all(term.order <= 1 for term in terms) and terms and terms[0].order == 0:
         return tuple(tuple(Coding(text, contrasts.get(text)) for text in map(text_of, term.factors)) for term in terms)

@@ -19,6 +19,10 @@ class Needed:
     groups: Mapping[str, Expression]
     offsets: Mapping[str, Expression]
 
+    def variables(self) -> dict[str, Expression]:
+        """Those of the terms, fixed and random."""
+        return {**self.fixed, **self.random}
+
     def nodes(self) -> Iterator[Expression]:
         for role in (self.fixed, self.random, self.groups, self.offsets):
             yield from role.values()

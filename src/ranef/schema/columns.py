@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from ranef.errors import DataError
-from ranef.schema.values import Factor, Mask, Numeric, code_floats, code_integers, code_texts, logical_factor, nan_rows
+from ranef.schema.values import Factor, Mask, Numeric, code_floats, code_integers, code_texts, logical_factor, nan_rows, objects
 
 Kind = Literal["integer", "float", "logical", "factor", "text", "time"]
 
@@ -90,7 +90,7 @@ def from_pandas(name: str, series: pd.Series) -> Column:
         return from_numpy(name, np.asarray(series))
     if getattr(dtype, "kind", "O") in "iufb":
         masked = series.isna().to_numpy()
-        values = series.to_numpy(dtype=dtype.numpy_dtype, na_value=0)  # type: ignore[attr-defined]
+        values = series.to_numpy(dtype=dtype.numpy_dtype, na_value=0)
         return _numeric(name, values, masked if masked.any() else None)
     return _times(name, series)
 
@@ -108,7 +108,9 @@ def from_numpy(name: str, values: np.ndarray) -> Column:
         return _times(name, pd.Series(values))
     if kind == "O":
         return _objects(name, values)
-    raise DataError(f"column {name!r} holds {_spoken(values.dtype)}, which no model here can use", hint="Give real numbers, text or categories.")
+    raise DataError(
+        f"column {name!r} holds {_spoken(values.dtype)}, which no model here can use", hint="Give real numbers, text or categories."
+    )
 
 
 def _numeric(name: str, values: np.ndarray, masked: Mask | None) -> Column:
@@ -128,7 +130,9 @@ def _objects(name: str, values: np.ndarray) -> Column:
         "decimal": lambda: Column(name, "float", pd.Series([np.nan if pd.isna(v) else float(v) for v in values]).to_numpy()),
     }
     readers["mixed-integer-float"] = readers["floating"]
-    readers |= dict.fromkeys(("datetime", "datetime64", "date", "time", "timedelta", "period"), lambda: _times(name, pd.Series(values)))
+    readers |= dict.fromkeys(
+        ("datetime", "datetime64", "date", "time", "timedelta", "period"), lambda: _times(name, pd.Series(values))
+    )
     if found not in readers:
         kinds = sorted({type(value).__name__ for value in values[:10_000] if value is not None})
         raise DataError(
@@ -143,7 +147,9 @@ def _objects_of(name: str, values: np.ndarray, dtype: Any) -> Column:
     try:
         plain = np.where(masked, dtype(0), values).astype(dtype)
     except OverflowError:
-        return Column(name, "text", np.array([None if gone else str(value) for value, gone in zip(values, masked, strict=True)], dtype=object))
+        return Column(
+            name, "text", np.array([None if gone else str(value) for value, gone in zip(values, masked, strict=True)], dtype=object)
+        )
     return _numeric(name, plain, masked if masked.any() else None)
 
 
@@ -166,9 +172,7 @@ def plain_levels(name: str, levels: Any) -> Any:
     plain = [level if isinstance(level, str | int | float | bool) else str(level) for level in plain]
     if len(set(plain)) < len(plain):
         raise DataError(f"column {name!r} has different levels that read the same")
-    out = np.empty(len(plain), dtype=object)
-    out[:] = plain
-    return out
+    return objects(plain)
 
 
 def _spoken(dtype: np.dtype) -> str:

@@ -65,7 +65,9 @@ class Contrast:
         if self.kind == "helmert":
             columns = np.arange(1.0, m)
             rows = np.arange(m)[:, None]
-            return np.where(rows < columns, -1.0, np.where(rows == columns, columns, 0.0)), tuple(f"[H.{text}]" for text in texts[1:])
+            return np.where(rows < columns, -1.0, np.where(rows == columns, columns, 0.0)), tuple(
+                f"[H.{text}]" for text in texts[1:]
+            )
         if self.kind == "poly":
             points = np.arange(1.0, m + 1)
             labels = tuple(POWERS[j] if j < 3 else f"^{j + 1}" for j in range(m - 1))
@@ -122,7 +124,9 @@ def contrast_named(name: str, base: Any = None) -> Contrast:
     kind = SPELLINGS.get(kind, kind)
     if kind not in KINDS[:5]:
         close = difflib.get_close_matches(kind, KINDS[:5], n=1)
-        raise ModelError(f"unknown contrasts {name!r}", hint=f"{f'Did you mean {close[0]!r}? ' if close else ''}Known: {', '.join(KINDS[:5])}.")
+        raise ModelError(
+            f"unknown contrasts {name!r}", hint=f"{f'Did you mean {close[0]!r}? ' if close else ''}Known: {', '.join(KINDS[:5])}."
+        )
     if base is not None and kind != "treatment":
         raise ModelError(f"{kind!r} contrasts have no reference level; only 'treatment' takes one")
     return Contrast(kind, base)

@@ -14,7 +14,9 @@ from ranef.schema.values import Factor, Value
 INTERCEPT = "(Intercept)"
 
 
-def encode(codings: Sequence[TermCoding], variables: Mapping[str, Variable], values: Mapping[str, Value], size: int) -> tuple[Array, tuple[str, ...]]:
+def encode(
+    codings: Sequence[TermCoding], variables: Mapping[str, Variable], values: Mapping[str, Value], size: int
+) -> tuple[Array, tuple[str, ...]]:
     """(n, p) column-major matrix and the names of its columns.
 
     Raises MemoryEstimateError before allocating more than there is, and ModelError when a factor has too few levels.

@@ -34,7 +34,9 @@ class Evaluator:
     With `states` None the stateful transforms are fitted and their state is kept in `states`; else the given states are applied.
     """
 
-    def __init__(self, frame: Frame, text: str, *, states: Mapping[str, Any] | None = None, functions: UserFunctions | None = None) -> None:
+    def __init__(
+        self, frame: Frame, text: str, *, states: Mapping[str, Any] | None = None, functions: UserFunctions | None = None
+    ) -> None:
         self.frame, self.text = frame, text
         self.fitting = states is None
         self.states: dict[str, Any] = dict(states or {})
@@ -113,10 +115,10 @@ class Evaluator:
         operands = [self.number(operand) for operand in node.operands]
         if len(operands) == 1:
             if operator == "!":
-                return _logical(np.equal, operands[0], 0.0, operands)
+                return _logical(np.equal, [operands[0], 0.0])
             return _numeric(-operands[0] if operator == "-" else operands[0])
         if operator in LOGIC:
-            return _logical(LOGIC[operator], *operands, operands)
+            return _logical(LOGIC[operator], operands)
         if operator not in ARITHMETIC:
             raise self.error(node, f"unknown operator {operator!r}")
         return _numeric(ARITHMETIC[operator](*operands))
@@ -128,10 +130,10 @@ class Evaluator:
             if isinstance(level, str) and node.operator in ("==", "!="):
                 return _compare_level(factor, level, equal=node.operator == "==")
             if not isinstance(level, Numeric | Matrix | Factor | str) and node.operator in ("==", "!=") and _all_numbers(factor):
-                return _logical(COMPARISONS[node.operator], as_number(factor), float(level), [as_number(factor)])
+                return _logical(COMPARISONS[node.operator], [as_number(factor), float(level)])
             raise self.error(node, "a factor can only be compared with one of its levels, by == or !=")
         operands = [self.number(operand) for operand in node.operands]
-        return _logical(COMPARISONS[node.operator], *operands, operands)
+        return _logical(COMPARISONS[node.operator], operands)
 
     def _call(self, node: Call) -> Any:
         name = node.function.rsplit("::", 1)[-1]
@@ -193,7 +195,11 @@ class Evaluator:
         names = list(parameters)
         extra = node.arguments[skip:]
         if len(node.arguments) < skip or len(extra) > len(names):
-            raise self.error(node, f"{node.function}() takes a column and at most {len(names)} further arguments", f"They are: {', '.join(names)}.")
+            raise self.error(
+                node,
+                f"{node.function}() takes a column and at most {len(names)} further arguments",
+                f"They are: {', '.join(names)}.",
+            )
         given = dict(parameters) | {name: self.constant(value) for name, value in zip(names, extra, strict=False)}
         for key, value in node.keywords:
             name = {"boundary_knots": "Boundary.knots", "contrasts": "contrast"}.get(key, key)
@@ -211,14 +217,18 @@ class Evaluator:
             raise self.error(node, f"the function {node.function!r} failed: {type(problem).__name__}: {problem}") from problem
         if out.ndim not in (1, 2) or len(out) != self.frame.size:
             raise self.error(node, f"the function {node.function!r} returned shape {out.shape} for {self.frame.size} rows")
-        return Numeric(out.copy()) if out.ndim == 1 else Matrix(np.array(out, order="F"), tuple(str(j + 1) for j in range(out.shape[1])))
+        return (
+            Numeric(out.copy())
+            if out.ndim == 1
+            else Matrix(np.array(out, order="F"), tuple(str(j + 1) for j in range(out.shape[1])))
+        )
 
     def _plain(self, node: Expression) -> Any:
         """An argument of a user's function: a copy of the numbers or labels, so that the data stay as they are."""
         value = self.evaluate(node)
         if isinstance(value, Numeric | Matrix):
             return value.values.copy()
-        return np.append(value.levels, None)[value.codes] if isinstance(value, Factor) else value
+        return value.labels() if isinstance(value, Factor) else value
 
     def error(self, node: Expression, message: str, hint: str | None = None) -> FormulaError:
         return FormulaError(message, text=self.text, start=node.start, stop=node.stop, hint=hint)
@@ -234,9 +244,9 @@ def _numeric(out: Any) -> Any:
     return Numeric(out) if isinstance(out, np.ndarray) else float(out)
 
 
-def _logical(function: Callable[..., Any], left: Any, right: Any, operands: list[Any]) -> Any:
+def _logical(function: Callable[..., Any], operands: list[Any]) -> Any:
     """0/1 numbers, missing where an operand is."""
-    out = np.asarray(function(left, right), dtype=np.float64)
+    out = np.asarray(function(*operands), dtype=np.float64)
     if out.ndim == 0:
         return bool(out)
     for operand in operands:
@@ -253,4 +263,3 @@ def _compare_level(factor: Factor, level: str, *, equal: bool) -> Numeric:
 
 def _all_numbers(factor: Factor) -> bool:
     return all(isinstance(level, int | float) for level in factor.levels)
-

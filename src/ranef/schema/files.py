@@ -15,6 +15,9 @@ from ranef.schema.frames import Frame, nearest, open_frame
 from ranef.schema.memory import refuse_beyond
 
 MISSING_TEXT = ["", "NA", "NaN", "nan"]
+EXACT: dict[str, Any] = (
+    {"float_precision": "round_trip"} if int(pd.__version__.split(".")[0]) < 3 else {}
+)  # the default from pandas 3 on
 SEPARATORS = {".csv": ",", ".tsv": "\t", ".txt": None}
 
 
@@ -31,7 +34,9 @@ def open_file(path: Path) -> Frame:
         return _parquet(path)
     plain = endings[:-1] if endings and endings[-1] == ".gz" else endings
     if not plain or plain[-1] not in SEPARATORS:
-        raise DataError(f"cannot tell what kind of file {path.name!r} is", hint="Names of data files end in .csv, .csv.gz, .tsv or .parquet.")
+        raise DataError(
+            f"cannot tell what kind of file {path.name!r} is", hint="Names of data files end in .csv, .csv.gz, .tsv or .parquet."
+        )
     return _text(path, SEPARATORS[plain[-1]])
 
 
@@ -48,7 +53,7 @@ def _text(path: Path, separator: str | None) -> Frame:
         try:
             frame = pd.read_csv(
                 path, sep=separator, usecols=places, header=0, names=list(names) if len(set(names)) == len(names) else None,
-                keep_default_na=False, na_values=MISSING_TEXT, float_precision="round_trip", encoding="utf-8-sig", low_memory=False,
+                keep_default_na=False, na_values=MISSING_TEXT, encoding="utf-8-sig", low_memory=False, **EXACT,
             )  # fmt: skip
         except (pd.errors.ParserError, UnicodeDecodeError, OSError, EOFError, ValueError) as problem:
             raise DataError(f"{path.name!r} cannot be read as a table: {str(problem).strip()}") from None
@@ -69,8 +74,7 @@ def _first_line(path: Path) -> str:
 
 def _parquet(path: Path) -> Frame:
     try:
-        from pyarrow import ArrowException
-        from pyarrow import parquet
+        from pyarrow import ArrowException, parquet
     except ImportError:
         return _parquet_by_polars(path)
     try:
@@ -80,7 +84,10 @@ def _parquet(path: Path) -> Frame:
     names = tuple(about.schema_arrow.names)
 
     def load(wanted: Sequence[str]) -> Frame:
-        refuse_beyond(about.metadata.num_rows * len(wanted) * 16, f"{about.metadata.num_rows:,} rows of {len(wanted)} columns of {path.name!r}")
+        refuse_beyond(
+            about.metadata.num_rows * len(wanted) * 16,
+            f"{about.metadata.num_rows:,} rows of {len(wanted)} columns of {path.name!r}",
+        )
         try:
             frame = open_frame(about.read(columns=list(wanted)))
         except (ArrowException, OSError) as problem:

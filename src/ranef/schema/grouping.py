@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ranef.design import Codes, Grouping
-from ranef.schema.values import Factor, Levels, level_text
+from ranef.schema.values import Factor, Levels, level_text, objects
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,13 +48,6 @@ class GroupLevels:
         return cls(tuple(saved["variables"]), tuple(objects(levels) for levels in saved["parts"]), keys)
 
 
-def objects(items: Sequence[Any]) -> Levels:
-    """An object array with these items."""
-    out = np.empty(len(items), dtype=object)
-    out[:] = items
-    return out
-
-
 def match_levels(new: Levels, known: Levels) -> Codes:
     """(len(new) + 1,) places of new levels among the known ones, by value or by text; -1 where unknown, and at the end for missing."""
     place = {level: position for position, level in enumerate(known)}
@@ -81,8 +74,8 @@ def make_grouping(variables: Sequence[str], factors: Sequence[Factor]) -> tuple[
 def row_labels(factors: Sequence[Factor]) -> Levels:
     """(n,) the label of each row's group, whether it was in the fit or not; None where it is missing."""
     if len(factors) == 1:
-        return np.append(factors[0].levels, None)[factors[0].codes]
-    texts = [np.append(objects([level_text(level) for level in factor.levels]), None)[factor.codes] for factor in factors]
+        return factors[0].labels()
+    texts = [Factor(factor.codes, objects(list(map(level_text, factor.levels)))).labels() for factor in factors]
     return objects([None if None in row else ":".join(row) for row in zip(*texts, strict=True)])
 
 

@@ -20,7 +20,7 @@ from ranef.schema.frames import nearest, open_frame
 from ranef.schema.grouping import GroupLevels, make_grouping
 from ranef.schema.model import Schema
 from ranef.schema.random import random_term
-from ranef.schema.reading import Reading, read
+from ranef.schema.reading import Arguments, Reading, read
 from ranef.schema.rows import Missing, Rows
 from ranef.schema.values import Factor, Mask
 
@@ -59,16 +59,16 @@ def ingest(
         raise DataError(f'missing={missing!r} is not known; it is "drop" or "raise"')
     frame = open_frame(data)
     resolved = expand_dot(formula, frame.names) if formula.dot else formula
-    reading = read(resolved, frame, weights=weights, offset=offset, functions=functions)
+    reading = read(resolved, frame, Arguments(formula.text, weights, offset, functions))
     gone = reading.missing()
     if missing == "raise":
         gone.refuse()
     zeros = reading.zero_weights(gone.rows)
     kept = gone.keep(zeros)
-    reading.refuse_infinite(kept)
+    gone.refuse_infinite(kept)
     reading, unused = _reduce(reading, kept)
     design, schema = _assemble(resolved, reading, contrasts or {})
-    schema = replace(schema, columns=frame.names if formula.dot else (), functions=dict(functions or {}))
+    schema = replace(schema, functions=dict(functions or {}))
     return Intake(design, schema, _rows(reading, gone, kept, unused, zeros))
 
 
@@ -150,9 +150,14 @@ def _asked_contrasts(asked: Mapping[str, Any], formula: Formula, variables: Mapp
     factors = [text for text in variables if text in fixed and variables[text].kind == "factor"]
     for name in asked:
         if name in fixed and name not in factors:
-            raise ModelError(f"contrasts were given for {name!r}, which is numeric", hint=f"Write factor({name}) in the formula to make it a factor.")
+            raise ModelError(
+                f"contrasts were given for {name!r}, which is numeric",
+                hint=f"Write factor({name}) in the formula to make it a factor.",
+            )
         if name not in factors:
-            raise ModelError(f"contrasts were given for {name!r}, which is no factor of the fixed part", hint=nearest(name, factors, "Factors"))
+            raise ModelError(
+                f"contrasts were given for {name!r}, which is no factor of the fixed part", hint=nearest(name, factors, "Factors")
+            )
     return {name: contrast_of(wanted, name) for name, wanted in asked.items()}
 
 

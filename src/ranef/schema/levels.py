@@ -11,7 +11,7 @@ from ranef.errors import ModelError
 from ranef.formula import expression_text
 from ranef.formula.expression import Call, Expression, Literal, Name
 from ranef.schema.contrasts import Contrast, contrast_named, custom_contrast
-from ranef.schema.values import Factor, Matrix, Numeric, Value, as_factor, level_text
+from ranef.schema.values import Factor, Matrix, Numeric, Value, as_factor, level_text, objects
 
 if TYPE_CHECKING:
     from ranef.schema.evaluate import Evaluator
@@ -47,9 +47,7 @@ def _relevelled(factor: Factor, levels: Any) -> Factor:
     wanted = levels if isinstance(levels, list) else [levels]
     texts = [level_text(level) for level in wanted]
     places = [texts.index(level_text(level)) if level_text(level) in texts else -1 for level in factor.levels] + [-1]
-    out = np.empty(len(wanted), dtype=object)
-    out[:] = wanted
-    return Factor(np.array(places, dtype=np.intp)[factor.codes], out, factor.ordered, factor.contrast)
+    return Factor(np.array(places, dtype=np.intp)[factor.codes], objects(wanted), factor.ordered, factor.contrast)
 
 
 def _relevel(where: Evaluator, node: Call) -> Factor:
@@ -59,7 +57,9 @@ def _relevel(where: Evaluator, node: Call) -> Factor:
     texts = [level_text(level) for level in factor.levels]
     state = where.states.setdefault(expression_text(node), texts) if where.fitting else where.states[expression_text(node)]
     if level_text(reference) not in state:
-        raise where.error(node, f"{reference!r} is no level of {expression_text(node.arguments[0])}", f"Levels: {', '.join(state[:20])}.")
+        raise where.error(
+            node, f"{reference!r} is no level of {expression_text(node.arguments[0])}", f"Levels: {', '.join(state[:20])}."
+        )
     if level_text(reference) not in texts:
         return factor
     first = texts.index(level_text(reference))
@@ -95,7 +95,9 @@ def _contrast(where: Evaluator, node: Call, asked: Expression | None, base: Any,
             inner = [*asked.arguments, *(value for key, value in asked.keywords if key in ("base", "reference", "ref"))]
             return _based(contrast_named(asked.function), where.constant(inner[-1]) if inner else base, factor)
         value = asked.value if isinstance(asked, Literal) else where.constant(asked)
-        return _based(contrast_named(value), base, factor) if isinstance(value, str) else custom_contrast(value, expression_text(node))
+        return (
+            _based(contrast_named(value), base, factor) if isinstance(value, str) else custom_contrast(value, expression_text(node))
+        )
     except ModelError as problem:
         raise where.error(asked or node, problem.message, problem.hint) from None
 
@@ -120,7 +122,9 @@ def _dummy(where: Evaluator, node: Call) -> Value:
         named = texts[1:] if wanted is None else [level_text(level) for level in (wanted if isinstance(wanted, list) else [wanted])]
         absent = [level for level in named if level not in texts]
         if absent:
-            raise where.error(node, f"{absent[0]!r} is no level of {expression_text(node.arguments[0])}", f"Levels: {', '.join(texts[:20])}.")
+            raise where.error(
+                node, f"{absent[0]!r} is no level of {expression_text(node.arguments[0])}", f"Levels: {', '.join(texts[:20])}."
+            )
         where.states[text] = named
     named = where.states[text]
     columns = np.empty((len(factor.codes), len(named)), order="F")

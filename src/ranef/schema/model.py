@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ranef.errors import SavedModelError
-from ranef.formula import expand_dot, parse
+from ranef.formula import parse
 from ranef.formula.model import Formula
 from ranef.schema.coding import Coding, TermCoding, Variable
 from ranef.schema.contrasts import Contrast
@@ -17,7 +17,7 @@ from ranef.schema.grouping import GroupLevels
 
 @dataclass(frozen=True, eq=False)
 class Schema:
-    """Levels, codings, knots, recurrences, group levels. `columns` are those of the data, kept where the formula has a dot.
+    """Levels, codings, knots, recurrences, group levels. A dot of the formula is already resolved.
 
     `weights` and `offset` are names of columns; `loose_offset` says that an offset was given as an array instead.
     """
@@ -29,7 +29,6 @@ class Schema:
     bars: tuple[tuple[TermCoding, ...], ...]
     groups: Mapping[str, GroupLevels]
     states: Mapping[str, Any]
-    columns: tuple[str, ...] = ()
     weights: str | None = None
     offset: str | None = None
     loose_offset: bool = False
@@ -49,7 +48,6 @@ class Schema:
         """Plain JSON data; `from_json` gives the same schema back, without the user's functions."""
         return {
             "formula": self.formula.text,
-            "columns": list(self.columns),
             "names": list(self.names),
             "variables": [variable.to_json() for variable in self.variables.values()],
             "fixed": _terms_to_json(self.fixed),
@@ -69,17 +67,15 @@ class Schema:
         Raises SavedModelError when it is not one.
         """
         try:
-            formula = parse(saved["formula"])
             groups = [GroupLevels.from_json(group) for group in saved["groups"]]
             return cls(
-                formula=expand_dot(formula, saved["columns"]) if formula.dot else formula,
+                formula=parse(saved["formula"]),
                 names=tuple(saved["names"]),
                 variables={entry["text"]: Variable.from_json(entry) for entry in saved["variables"]},
                 fixed=_terms_from_json(saved["fixed"]),
                 bars=tuple(_terms_from_json(terms) for terms in saved["bars"]),
                 groups={group.name: group for group in groups},
                 states=dict(saved["states"]),
-                columns=tuple(saved["columns"]),
                 weights=saved["weights"],
                 offset=saved["offset"],
                 loose_offset=bool(saved["loose_offset"]),

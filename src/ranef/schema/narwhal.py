@@ -84,7 +84,9 @@ def _generic(name: str, series: Any) -> Column:
         return Column(name, "time", factor=code_texts(series.cast(nw.String()).to_numpy()))
     if masked is not None and masked.all():
         return Column(name, "float", np.full(len(series), np.nan))
-    raise DataError(f"column {name!r} holds {dtype} values, which no model here can use", hint="Give numbers, text, True/False or categories.")
+    raise DataError(
+        f"column {name!r} holds {dtype} values, which no model here can use", hint="Give numbers, text, True/False or categories."
+    )
 
 
 def _enum(name: str, series: Any) -> Factor:

@@ -16,7 +16,9 @@ from ranef.schema.values import Value
 MOST_PARAMETERS = 2_000  # of one covariance matrix
 
 
-def random_term(bar: Bar, codings: Sequence[TermCoding], variables: Mapping[str, Variable], values: Mapping[str, Value], group: Grouping) -> RandomTerm:
+def random_term(
+    bar: Bar, codings: Sequence[TermCoding], variables: Mapping[str, Variable], values: Mapping[str, Value], group: Grouping
+) -> RandomTerm:
     """The RandomTerm of one bar.
 
     Raises ModelError for an unknown structure, a bar without columns, and more covariance parameters than any data identify, the last

@@ -15,8 +15,8 @@ from ranef.formula.model import Formula
 from ranef.schema.collect import Needed, columns_of, needed_by
 from ranef.schema.evaluate import Evaluator, UserFunctions, first_rows, text_of
 from ranef.schema.frames import Frame, aligned, numbers_of
-from ranef.schema.rows import Missing, refuse_infinite
-from ranef.schema.values import Factor, Mask, Matrix, Numeric, Value, as_factor, nan_rows
+from ranef.schema.rows import Missing
+from ranef.schema.values import Factor, Mask, Matrix, Numeric, Value, as_factor
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,14 +54,14 @@ class Reading:
         """Missing values of everything that was read."""
         gone = Missing(len(self.response))
         gone.add_variable(text_of(self.response_node), self.response_node, Numeric(self.response), self._inputs)
-        for text, node in (self.needed.fixed | self.needed.random).items():
+        for text, node in (self.needed.variables()).items():
             gone.add_variable(text, node, self.terms[text], self._inputs)
         for text, node in self.needed.groups.items():
             gone.add_variable(text, node, self.groups[text], self._inputs)
         for text, node in self.needed.offsets.items():
-            gone.add_variable(text, node, Numeric(self.offsets[text]), self._inputs)
-        for name, values in ((self.weights_name or "weights", self.weights), (self.offset_name or "offset", self.offset)):
-            gone.add(name, None if values is None else nan_rows(values))
+            gone.add_variable(f"offset({text})", node, Numeric(self.offsets[text]), self._inputs)
+        gone.add_numbers(self.weights_name or "weights", self.weights)
+        gone.add_numbers(self.offset_name or "offset", self.offset)
         return gone
 
     def _inputs(self, node: Expression) -> dict[str, Mask]:
@@ -86,32 +86,32 @@ class Reading:
         zero = zero if missing is None else zero & ~missing
         return zero if zero.any() else None
 
-    def refuse_infinite(self, kept: Mask | None) -> None:
-        """Raises DataError for infinite numbers in the rows that are kept."""
-        refuse_infinite(text_of(self.response_node), self.response, kept)
-        for text, value in self.terms.items():
-            if not isinstance(value, Factor):
-                refuse_infinite(text, value.values, kept)
-        for text, numbers in self.offsets.items():
-            refuse_infinite(f"offset({text})", numbers, kept)
-        if self.offset is not None:
-            refuse_infinite("the offset", self.offset, kept)
-
     def total_offset(self) -> Array | None:
         parts = [*self.offsets.values()] + ([] if self.offset is None else [self.offset])
         return np.sum(parts, axis=0) if parts else None
 
 
-def read(formula: Formula, frame: Frame, *, weights: Any = None, offset: Any = None, functions: UserFunctions | None = None) -> Reading:
+@dataclass(frozen=True, eq=False)
+class Arguments:
+    """What is given beside formula and data, and the text that errors point into."""
+
+    text: str
+    weights: Any = None
+    offset: Any = None
+    functions: UserFunctions | None = None
+
+
+def read(formula: Formula, frame: Frame, given: Arguments) -> Reading:
     """Reads what the formula needs; raises DataError and FormulaError for what cannot be had."""
+    weights, offset = given.weights, given.offset
     if formula.response is None:
-        raise FormulaError("the formula has no response", text=formula.text, start=0, stop=1, hint="Write: response ~ terms.")
+        raise FormulaError("the formula has no response", text=given.text, start=0, stop=1, hint="Write: response ~ terms.")
     needed = needed_by(formula)
     arguments = [name for name in (weights, offset) if isinstance(name, str)]
     frame = frame.select([*columns_of([formula.response, *needed.nodes()], frame.names), *arguments])
     if not frame.size:
         raise DataError("the data have no rows")
-    evaluator = Evaluator(frame, formula.text, functions=functions)
+    evaluator = Evaluator(frame, given.text, functions=given.functions)
     terms, groups, offsets = evaluate_needed(needed, evaluator)
     return Reading(
         frame=frame, evaluator=evaluator, needed=needed, response_node=formula.response, response=response_of(formula.response, evaluator),
@@ -125,7 +125,7 @@ def read(formula: Formula, frame: Frame, *, weights: Any = None, offset: Any = N
 def evaluate_needed(needed: Needed, evaluator: Evaluator) -> tuple[dict[str, Value], dict[str, Factor], dict[str, Array]]:
     """Values of the variables of terms, of groups and of offsets."""
     terms: dict[str, Value] = {}
-    for text, node in (needed.fixed | needed.random).items():
+    for text, node in (needed.variables()).items():
         value = evaluator.variable(node)
         terms[text] = as_factor(value) if isinstance(value, Numeric) and value.logical else value
     groups = {text: evaluator.group(node) for text, node in needed.groups.items()}
@@ -151,7 +151,9 @@ def response_of(node: Expression, evaluator: Evaluator) -> Array:
         raise evaluator.error(node, "the response must be one number for each row")
     what = "column" if isinstance(node, Name) else "expression"
     shown = ", ".join(map(repr, value.levels[:5].tolist()))
-    raise DataError(f"the response {text_of(node)!r} is not numeric: the {what} has the levels {shown}", hint="A response must be numbers.")
+    raise DataError(
+        f"the response {text_of(node)!r} is not numeric: the {what} has the levels {shown}", hint="A response must be numbers."
+    )
 
 
 def argument(frame: Frame, given: Any, what: str) -> Array | None:

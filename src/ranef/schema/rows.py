@@ -12,7 +12,7 @@ from ranef.design import Array
 from ranef.errors import DataError
 from ranef.formula.expression import Expression, Name
 from ranef.schema.evaluate import first_rows
-from ranef.schema.values import Mask, Value
+from ranef.schema.values import Factor, Mask, Value, all_finite, nan_rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +46,7 @@ class Missing:
         self.counts: dict[str, int] = {}
         self.created: dict[str, int] = {}
         self.first: dict[str, str] = {}
+        self.suspects: list[tuple[str, Array]] = []
 
     def add(self, name: str, rows: Mask | None) -> None:
         """A column with these missing rows."""
@@ -53,9 +54,24 @@ class Missing:
             self._count(self.counts, name, rows)
             self.rows = rows if self.rows is None else self.rows | rows
 
+    def add_numbers(self, name: str, values: Array | None) -> None:
+        """An argument that holds numbers, if it was given."""
+        if values is not None:
+            self.add(name, self._missing_numbers(name, values))
+
+    def _missing_numbers(self, text: str, values: Array) -> Mask | None:
+        """Missing rows; numbers whose sum is not finite are kept for a look at infinities, the others never looked at again."""
+        if all_finite(values):
+            return None
+        self.suspects.append((text, values))
+        return nan_rows(values)
+
     def add_variable(self, text: str, node: Expression, value: Value, inputs: Callable[[Expression], Mapping[str, Mask]]) -> None:
         """The value of an expression; what its columns lack is theirs, and the rest was created by the transform."""
-        rows = value.missing()
+        if isinstance(value, Factor):
+            rows = value.missing()
+        else:
+            rows = self._missing_numbers(text, value.values)
         if rows is None:
             return
         if isinstance(node, Name):
@@ -83,6 +99,11 @@ class Missing:
             where = "; ".join(f"{name!r} in row {rows}" for name, rows in self.first.items())
             raise DataError(f"values are missing: {where}", hint='missing="drop" leaves these rows out.')
 
+    def refuse_infinite(self, kept: Mask | None) -> None:
+        """Raises DataError for infinite numbers in the rows that are kept."""
+        for text, values in self.suspects:
+            refuse_infinite(text, values, kept)
+
     def keep(self, also_dropped: Mask | None = None) -> Mask | None:
         """(n,) the rows that remain, or None for all.
 
@@ -99,11 +120,11 @@ class Missing:
 
 def refuse_infinite(text: str, values: Array, kept: Mask | None) -> None:
     """Raises DataError when a number in a row that is used is infinite."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        if np.isfinite(values.sum()):
-            return
-    rows = np.isinf(values)
-    rows = rows.any(axis=1) if rows.ndim == 2 else rows
+    if all_finite(values):
+        return
+    rows: Mask = np.isinf(values)
+    if rows.ndim == 2:
+        rows = np.any(rows, axis=1)
     rows = rows if kept is None else rows & kept
     if rows.any():
         raise DataError(

@@ -91,7 +91,7 @@ def _fit_cr(values: Array, given: Arguments) -> State:
 
 def _constraint(given: Arguments) -> bool:
     if given["constraints"] not in ("center", "none", None):
-        raise TransformError("'constraints' is \"center\" or \"none\"")
+        raise TransformError('\'constraints\' is "center" or "none"')
     return given["constraints"] == "center"
 
 
@@ -114,7 +114,9 @@ def _inner_knots(values: Array, given: Arguments, boundary: tuple[float, float],
         return []
     inner = place_knots(values, count(given, "df", least=spent) - spent, boundary)
     if inner and (inner[0] <= boundary[0] or inner[-1] >= boundary[1] or len(set(inner)) < len(inner)):
-        raise TransformError(f"so many values are equal that the quantiles for df = {given['df']} coincide; give fewer df, or knots")
+        raise TransformError(
+            f"so many values are equal that the quantiles for df = {given['df']} coincide; give fewer df, or knots"
+        )
     return inner
 
 

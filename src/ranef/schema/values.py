@@ -5,6 +5,7 @@ Missing numbers are NaN, missing levels have code -1. The arrays may be views of
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,6 +70,10 @@ class Factor:
             return None
         return self.codes < 0
 
+    def labels(self) -> Levels:
+        """(n,) the level of each row, None where it is missing."""
+        return objects([*self.levels, None])[self.codes]
+
     def take(self, kept: Mask) -> Factor:
         return Factor(self.codes[kept], self.levels, self.ordered, self.contrast)
 
@@ -86,13 +91,26 @@ class Factor:
 Value = Numeric | Matrix | Factor
 
 
+def objects(items: Sequence[Any]) -> Levels:
+    """An object array with these items."""
+    out = np.empty(len(items), dtype=object)
+    out[:] = items
+    return out
+
+
+def all_finite(values: Array) -> bool:
+    """Whether a sum over the values says that all are finite; False may also mean that finite values add up to infinity."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        return bool(np.isfinite(values.sum()))
+
+
 def nan_rows(values: Array) -> Mask | None:
     """(n,) rows with a NaN, or None; one sum over the data when there is none."""
-    with np.errstate(invalid="ignore", over="ignore"):
-        if np.isfinite(values.sum()):
-            return None
-    rows = np.isnan(values)
-    rows = rows if rows.ndim == 1 else rows.any(axis=1)
+    if all_finite(values):
+        return None
+    rows: Mask = np.isnan(values)
+    if rows.ndim == 2:
+        rows = np.any(rows, axis=1)
     return rows if rows.any() else None
 
 
