@@ -8,7 +8,7 @@ from functools import lru_cache
 from ranef.errors import FormulaError
 from ranef.formula.bars import expand_bars
 from ranef.formula.columns import variables
-from ranef.formula.expression import Expression
+from ranef.formula.expression import Expression, Operation
 from ranef.formula.model import Formula, Term
 from ranef.formula.parser import Mode, Parser
 from ranef.formula.source import Source
@@ -76,9 +76,8 @@ def _tilde(parser: Parser) -> int:
         wrong = next((token for token in tokens if token.text in ("=", "==")), tokens[0])
         raise parser.error("The formula has no `~`.", wrong, "Write response ~ terms, such as y ~ x + (1 | g).")
     if len(whole.tildes) > 1:
-        raise parser.error(
-            "The formula has two `~`.", tokens[whole.tildes[1]], "One `~` stands between the response and the terms."
-        )
+        hint = "One `~` stands between the response and the terms."
+        raise parser.error("The formula has two `~`.", tokens[whole.tildes[1]], hint)
     tilde = whole.tildes[0]
     if whole.bars:
         at = whole.bars[0]
@@ -91,6 +90,8 @@ def _tilde(parser: Parser) -> int:
 
 
 def _check_response(source: Source, response: Expression) -> None:
+    if isinstance(response, Operation) and response.operator == "|":
+        raise source.error("A bar has no place in the response.", response.start, response.stop)
     if not variables(response):
         raise source.error("The response names no column.", response.start, response.stop, "Write the column in front of `~`.")
 

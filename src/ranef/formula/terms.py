@@ -71,7 +71,7 @@ class Algebra:
                 terms = self._power(terms, operation)
             else:
                 self._refuse_numbers(operation)
-                terms = _PRODUCTS[operation.operator](self, terms, self.expand(right, positive, False), operation)
+                terms = _JOINS[operation.operator](self, terms, self.expand(right, positive, False), operation)
             self._check(len(terms), operation)
         return terms
 
@@ -137,13 +137,13 @@ class Algebra:
 
     def _interact(self, left: Terms, right: Terms, node: Operation) -> Terms:
         self._check(min(len(left) * len(right), _subsets((*left, *right))), node, len(left) * len(right))
-        return {a | b: None for a in left for b in right}
+        return _products(left, right)
 
     def _cross(self, left: Terms, right: Terms, node: Operation) -> Terms:
         return left | right | self._interact(left, right, node)
 
     def _nest(self, left: Terms, right: Terms, node: Operation) -> Terms:
-        return left | self._interact({_union(left): None}, right, node)
+        return left | self._interact({_union(left): None}, right, node) if left else {}
 
     def _within(self, left: Terms, right: Terms, node: Operation) -> Terms:
         return self._interact(left, {_union(right): None}, node)
@@ -159,9 +159,10 @@ class Algebra:
         subsets = _subsets(terms)
         self._check(min(subsets, sum(comb(count, size) for size in range(1, times + 1))) if times < 20 else subsets, node)
         result = terms
-        for _ in range(times - 1):
-            grown = result | self._interact(result, terms, node)
-            if len(grown) == len(result):
+        for _ in range(times - 1):  # in R's order; a term times itself is itself, so none is lost
+            self._check(0, node, len(result) * len(terms))
+            grown = _products(result, terms)
+            if list(grown) == list(result):
                 break
             result = grown
         return result
@@ -179,13 +180,17 @@ class Algebra:
         raise self.source.error(message, node.start, node.stop, hint)
 
 
-_PRODUCTS: dict[str, Callable[[Algebra, Terms, Terms, Operation], Terms]] = {
+_JOINS: dict[str, Callable[[Algebra, Terms, Terms, Operation], Terms]] = {
     ":": Algebra._interact,
     "*": Algebra._cross,
     "/": Algebra._nest,
     "%in%": Algebra._within,
 }
-_OPERATORS = frozenset(("+", "-", "**", *_PRODUCTS))
+_OPERATORS = frozenset(("+", "-", "**", *_JOINS))
+
+
+def _products(left: Terms, right: Terms) -> Terms:
+    return {a | b: None for a in left for b in right}
 
 
 def _union(terms: Iterable[int]) -> int:
