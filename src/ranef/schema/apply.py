@@ -26,7 +26,7 @@ from ranef.schema.values import Factor, Levels, Matrix, Numeric, Value, as_facto
 
 @dataclass(frozen=True, eq=False)
 class NewTerm:
-    """One random term on new rows: codes into the levels of the fit (-1 for others), columns (None for an intercept), labels of rows."""
+    """One random term on new rows: codes of the levels of the fit (-1 for others), columns (None for ones), labels of the rows."""
 
     codes: Codes
     z: Array | None
@@ -66,12 +66,13 @@ def apply_schema(
 ) -> NewDesign:
     """The columns of the fit for new rows.
 
-    response: also y (and the weights, when the fit took them from a column or `weights` gives them). random: the bars whose columns are
-    wanted, all, none or by their places; levels: the bars whose grouping factors are wanted, those of `random` unless given. Other codes
-    are -1 and need no columns of the data. offset: a column or an array, needed when the fit was given an array.
+    response: also y (and the weights, when the fit took them from a column or `weights` gives them). random: the bars whose
+    columns are wanted, all, none or by their places; levels: the bars whose grouping factors are wanted, those of `random` unless
+    given. Other codes are -1 and need no columns of the data. offset: a column or an array, needed when the fit was given an
+    array.
 
-    Raises DataError for absent columns, for levels of a fixed factor that the fit has not seen, and, with missing="raise", for missing
-    values.
+    Raises DataError for absent columns, for levels of a fixed factor that the fit has not seen, and, with missing="raise", for
+    missing values.
     """
     if missing not in ("keep", "raise"):
         raise DataError(f'missing={missing!r} is not known; it is "keep" or "raise"')
@@ -149,7 +150,8 @@ def _known_levels(variable: Variable, factor: Factor) -> Factor:
         new = sorted({level_text(factor.levels[code]) for code in np.unique(factor.codes[unknown])})
         known = ", ".join(map(level_text, variable.levels[:20])) + (", …" if len(variable.levels) > 20 else "")
         raise DataError(
-            f"{variable.text!r} has the level {', '.join(map(repr, new[:5]))} in row {first_rows(unknown)}, which was not in the data of the fit",
+            f"{variable.text!r} has the level {', '.join(map(repr, new[:5]))} in row {first_rows(unknown)}, "
+            "which was not in the data of the fit",
             hint=f"Known levels: {known}.",
         )
     return Factor(codes, objects(variable.levels))

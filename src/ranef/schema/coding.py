@@ -1,8 +1,8 @@
 """Which columns a term has: R's contrast rule, before any column is computed.
 
-A factor in a term is coded by contrasts when an earlier term holds everything else of the term (the margin), and by one indicator for
-each level when none does (Chambers and Hastie 1992, Statistical Models in S, 2.4.1). Without an intercept the first factor of the first
-term that has one gets indicators.
+A factor in a term is coded by contrasts when an earlier term holds everything else of the term (the margin), and by one indicator
+for each level when none does (Chambers and Hastie 1992, Statistical Models in S, 2.4.1). Without an intercept the first factor of
+the first term that has one gets indicators.
 """
 
 from __future__ import annotations

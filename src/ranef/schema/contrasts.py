@@ -93,7 +93,7 @@ class Contrast:
             table = table[[place[level_text(level)] for level in levels]]
         if len(table) != len(levels):
             raise ModelError(
-                f"the contrast matrix for {name!r} has {len(table)} rows, but the factor has {len(levels)} levels in the rows that are used",
+                f"the contrast matrix for {name!r} has {len(table)} rows; the factor has {len(levels)} levels in the rows used",
                 hint=f"Levels in order: {', '.join(level_text(level) for level in levels[:20])}.",
             )
         return table, tuple(f"[C.{label}]" for label in self.labels)
@@ -133,7 +133,7 @@ def contrast_named(name: str, base: Any = None) -> Contrast:
 
 
 def contrast_of(asked: Any, name: str) -> Contrast:
-    """The coding that an entry of `contrasts={...}` asks for: a word, `{"treatment": level}`, or a matrix with a row for each level."""
+    """The coding that an entry of `contrasts={...}` asks for: a word, `{"treatment": level}`, or a matrix, a row a level."""
     if isinstance(asked, Contrast):
         return asked
     if isinstance(asked, str):

@@ -49,7 +49,7 @@ class GroupLevels:
 
 
 def match_levels(new: Levels, known: Levels) -> Codes:
-    """(len(new) + 1,) places of new levels among the known ones, by value or by text; -1 where unknown, and at the end for missing."""
+    """(len(new) + 1,) places of new levels among the known ones, by value or by text; -1 where unknown, and last for missing."""
     place = {level: position for position, level in enumerate(known)}
     found = [place.get(level, -1) for level in new]
     if -1 in found:
@@ -59,7 +59,7 @@ def match_levels(new: Levels, known: Levels) -> Codes:
 
 
 def make_grouping(variables: Sequence[str], factors: Sequence[Factor]) -> tuple[Grouping, GroupLevels]:
-    """The grouping factor of rows without missing levels; only observed levels are listed, in lexicographic order of the factors' levels."""
+    """The grouping factor of rows without missing levels; its levels are the observed ones, first factor slowest."""
     name = ":".join(variables)
     if len(factors) == 1:
         single = factors[0]

@@ -49,11 +49,11 @@ def ingest(
     """The Design of a formula on data.
 
     weights, offset: the name of a column, or one number for each row of the data. contrasts: by factor, for the fixed part (as in
-    lme4; `C(x, sum)` codes a factor everywhere). missing: leave incomplete rows out, or refuse them. functions: further functions that
-    the formula may call, each from arrays to an array of the same length.
+    lme4; `C(x, sum)` codes a factor everywhere). missing: leave incomplete rows out, or refuse them. functions: further functions
+    that the formula may call, each from arrays to an array of the same length.
 
-    Raises DataError for what the data lack, FormulaError for what the formula asks in vain, ModelError for codings that do not fit, and
-    MemoryEstimateError for a model matrix that is too large.
+    Raises DataError for what the data lack, FormulaError for what the formula asks in vain, ModelError for codings that do not
+    fit, and MemoryEstimateError for a model matrix that is too large.
     """
     if missing not in ("drop", "raise"):
         raise DataError(f'missing={missing!r} is not known; it is "drop" or "raise"')
@@ -129,9 +129,10 @@ def _schema(
     codings: tuple[tuple[TermCoding, ...], tuple[tuple[TermCoding, ...], ...]],
     groups: Mapping[str, GroupLevels],
 ) -> Schema:
+    loose = reading.offset is not None and reading.offset_name is None
     return Schema(
         formula=formula, names=names, variables=variables, fixed=codings[0], bars=codings[1], groups=groups, states=reading.states,
-        weights=reading.weights_name, offset=reading.offset_name, loose_offset=reading.offset is not None and reading.offset_name is None,
+        weights=reading.weights_name, offset=reading.offset_name, loose_offset=loose,
     )  # fmt: skip
 
 

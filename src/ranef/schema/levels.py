@@ -135,5 +135,6 @@ def _dummy(where: Evaluator, node: Call) -> Value:
 
 
 FACTOR_FUNCTIONS: Mapping[str, Callable[[Evaluator, Call], Value]] = {
-    "factor": _factor, "as.factor": _factor, "as_factor": _factor, "ordered": _ordered, "C": _coded, "relevel": _relevel, "dummy": _dummy,
+    "factor": _factor, "as.factor": _factor, "as_factor": _factor, "ordered": _ordered,
+    "C": _coded, "relevel": _relevel, "dummy": _dummy,
 }  # fmt: skip

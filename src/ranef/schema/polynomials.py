@@ -2,8 +2,9 @@
 
 p_0 = 1, p_1 = x - a_0, p_{j+1} = (x - a_j) p_j - (n_j / n_{j-1}) p_{j-1},   a_j = sum(x p_j^2) / n_j,  n_j = sum(p_j^2)
 
-(Kennedy and Gentle 1980, Statistical Computing, 8.5; the basis that R's `poly` returns). The columns are p_j / sqrt(n_j), orthonormal
-on the points of the fit; the a_j and n_j are all that new points need. The points are first mapped to [-1, 1], for precision.
+(Kennedy and Gentle 1980, Statistical Computing, 8.5; the basis that R's `poly` returns). The columns are p_j / sqrt(n_j),
+orthonormal on the points of the fit; the a_j and n_j are all that new points need. The points are first mapped to [-1, 1], for
+precision.
 """
 
 from __future__ import annotations

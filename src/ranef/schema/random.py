@@ -21,8 +21,8 @@ def random_term(
 ) -> RandomTerm:
     """The RandomTerm of one bar.
 
-    Raises ModelError for an unknown structure, a bar without columns, and more covariance parameters than any data identify, the last
-    before a column is made.
+    Raises ModelError for an unknown structure, a bar without columns, and more covariance parameters than any data identify, the
+    last before a column is made.
     """
     label = label_of(bar)
     k = width(codings, variables)
@@ -33,7 +33,7 @@ def random_term(
     covariance = STRUCTURES[bar.structure](k)
     if covariance.size > MOST_PARAMETERS:
         raise ModelError(
-            f"{label} has {k:,} columns and so {covariance.size:,} covariance parameters; at most {MOST_PARAMETERS:,} are supported",
+            f"{label} has {k:,} columns, so {covariance.size:,} covariance parameters; at most {MOST_PARAMETERS:,} are supported",
             hint="A factor with many levels in front of the bar is often meant to be a grouping factor: (1 | factor).",
         )
     if tuple(codings) == ((),):

@@ -1,8 +1,8 @@
 """Regression splines whose knots are kept for new data: B-splines, natural splines, cardinal natural cubic splines.
 
-B-splines and natural splines are those of R's `splines` package (`bs`, `ns`): inner knots at quantiles (type 7) of the points inside
-the boundary, the natural spline with zero second derivative at the boundary knots and linear beyond them. See de Boor (1978), A
-Practical Guide to Splines, IX-XI, and Hastie and Tibshirani (1990), Generalized Additive Models, 2.7.
+B-splines and natural splines are those of R's `splines` package (`bs`, `ns`): inner knots at quantiles (type 7) of the points
+inside the boundary, the natural spline with zero second derivative at the boundary knots and linear beyond them. See de Boor
+(1978), A Practical Guide to Splines, IX-XI, and Hastie and Tibshirani (1990), Generalized Additive Models, 2.7.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def apply_natural(points: Array, state: State) -> Array:
 
 
 def fit_cardinal(points: Array, knots: list[float], *, centred: bool) -> State:
-    """Cardinal splines have one column per knot, its value 1 there and 0 at the others (Wood 2017, Generalized Additive Models, 5.3.1).
+    """Cardinal splines have one column a knot, 1 there and 0 at the others (Wood 2017, Generalized Additive Models, 5.3.1).
 
     They sum to one, so beside an intercept they are centred: the direction in which the mean over the points moves is rotated out.
     """
