@@ -23,6 +23,9 @@ class Plain:
         none = np.zeros((0, 0))
         return Pieces(0.0, Gls.of(self.gram.ww), np.zeros(0), np.zeros((0, c, c)), none, none, none)
 
+    def saturated(self) -> Array:
+        return self.gram.ww
+
     def projections(self, factors: list[Array]) -> list[Array]:
         return []
 
