@@ -239,26 +239,40 @@ def singletons_and_giants(rng: Rng, i: int) -> Made:
     return pd.DataFrame({"y": y, "g": _labels(g), "x": x}), "y ~ x + (x | g)" if i % 3 else "y ~ x + (1 | g)"
 
 
+def _conflict(rng: Rng, g: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A covariate that varies between groups more than within, and a mean whose slope within groups contradicts that between."""
+    center = rng.normal(size=g.max() + 1) * 10.0 ** rng.uniform(0.5, 1.2)
+    x = center[g] + rng.normal(size=len(g))
+    return x, 0.5 * x - rng.uniform(1.0, 2.0) * (x - center[g])
+
+
 def within_against_between(rng: Rng, i: int) -> Made:
     """The slope within groups contradicts the slope between them: a small and a large variance both explain the data."""
-    m, per = int(rng.integers(8, 30)), int(rng.integers(3, 8))
-    g = _groups(m, per)
-    center = rng.normal(size=m) * 10.0 ** rng.uniform(0.3, 1)
-    x = center[g] + rng.normal(size=len(g))
-    y = 0.5 * x - rng.uniform(0.8, 1.6) * (x - center[g]) + rng.normal(size=len(g)) * rng.uniform(1, 3) + 0.3 * rng.normal(size=m)[g]
-    return pd.DataFrame({"y": y, "g": _labels(g), "x": x}), "y ~ x + (x | g)" if i % 2 else "y ~ x + (1 | g)"
+    g = _groups(int(rng.integers(8, 30)), int(rng.integers(3, 8)))
+    x, mean = _conflict(rng, g)
+    frame = pd.DataFrame({"y": mean + rng.uniform(0.5, 1.5) * rng.normal(size=len(g)), "g": _labels(g), "x": x})
+    return frame, "y ~ x + (x | g)" if i % 2 else "y ~ x + (1 | g)"
+
+
+def two_conflicts(rng: Rng, i: int) -> Made:
+    """The same with two crossed factors: up to four optima."""
+    m, k = int(rng.integers(8, 20)), int(rng.integers(6, 15))
+    g, h = (a.ravel() for a in np.meshgrid(np.arange(m), np.arange(k), indexing="ij"))
+    (x, first), (w, second) = _conflict(rng, g), _conflict(rng, h)
+    y = first + second + rng.uniform(0.5, 2.0) * rng.normal(size=len(g))
+    frame = pd.DataFrame({"y": y, "g": _labels(g), "h": _labels(h), "x": x, "w": w})
+    return frame, "y ~ x + w + (x | g) + (1 | h)" if i % 2 else "y ~ x + w + (1 | g) + (1 | h)"
 
 
 def small_trials(rng: Rng, i: int) -> Made:
-    """Like the concentration-response trials of lme4's issue 376: skewed covariate, visit effects, an outlying subject."""
-    m, visits = int(rng.integers(12, 24)), 10
+    """Like the concentration-response trials of lme4's issue 376: doses over two decades, effects that do not follow the dose."""
+    m, visits = int(rng.integers(16, 40)), 10
     g, t = _groups(m, visits), np.tile(np.arange(visits), m)
-    dose = rng.choice([0.0, 1.0, 3.0, 10.0, 30.0], size=m)
-    shape = np.exp(-0.5 * (np.arange(visits) - 3.0) ** 2 / 4.0)
-    c = dose[g] * shape[t] * np.exp(0.3 * rng.normal(size=len(g)))
-    b = rng.normal(size=(m, 2)) * np.array([6.0, 0.15])
-    b[0] += np.array([-25.0, 2.5]) * rng.choice([-1.0, 1.0])
-    y = rng.normal(size=visits)[t] * 2 + 0.1 * c + b[g, 0] + b[g, 1] * c + 5.0 * rng.standard_t(4, size=len(g))
+    shape = np.exp(-0.5 * (np.arange(visits) - 3.0) ** 2 / 9.0)
+    dose = np.where(rng.random(m) < 0.75, 10.0 ** rng.uniform(0, 2, size=m), 0.0)
+    c = dose[g] * shape[t] * np.exp(0.2 * rng.normal(size=len(g)))
+    amplitude = rng.normal(size=m) * rng.uniform(15, 60) / np.maximum(dose, 1.0) * (dose > 0)
+    y = rng.normal(size=visits)[t] * 2 + 6 * rng.normal(size=m)[g] + amplitude[g] * shape[t] + 5 * rng.normal(size=len(g))
     frame = pd.DataFrame({"y": y, "id": _labels(g), "C": c, "TP": [f"T{v:02d}" for v in t]})
     return frame, "y ~ 0 + C + TP + (1 + C | id)"
 
@@ -276,7 +290,7 @@ CLASSES: tuple[Callable[[Rng, int], Made], ...] = (
     singular_block, near_singular_block, correlation_one, no_variance, variance_near_zero, tiny_variance, huge_variance,
     mixed_variances, few_groups, more_effects_than_rows, crossed_maximal, crossed_slopes, nested_levels, many_terms,
     interaction_of_factors, raw_year, raw_year_squared, large_units, response_units, independent_terms, collinear_slopes,
-    singletons_and_giants, within_against_between, small_trials, outlying_groups,
+    singletons_and_giants, within_against_between, two_conflicts, small_trials, outlying_groups,
 )  # fmt: skip
 
 

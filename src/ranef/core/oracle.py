@@ -67,6 +67,14 @@ class OracleProblem:
         return tuple((term.where, term.covariance) for term in self.terms)
 
     @property
+    def effort(self) -> float:
+        return float(len(self.y)) ** 3 * self.size
+
+    @property
+    def unimodal(self) -> bool:
+        return False
+
+    @property
     def nu(self) -> int:
         return len(self.y) - (self.X.shape[1] if self.reml else 0)
 
@@ -142,21 +150,23 @@ class OracleProblem:
         return out
 
     def em_step(self, theta: Array) -> Array:
-        """One EM step (Laird and Ware 1982, Biometrics 38, eq. 3.4-3.9; REML: beta is integrated out), sigma^2 profiled.
+        """One EM step (Laird and Ware 1982, Biometrics 38, section 3; REML: beta is integrated out), from the profiled sigma^2.
 
-        Omega_new is the mean over levels of E(b_j b_j' | y) / sigma^2 at the present theta.
+        Psi is the mean over levels of E(b_j b_j' | y), sigma^2 the mean over rows of E(e_i^2 w_i | y); Omega = Psi / sigma^2.
         """
         at, out = self.project(theta), np.empty(self.size)
         W, sigma2 = (at.P if self.reml else at.inverse), at.s / self.nu
+        noise = self.noise * at.residual**2 + sigma2 * (1.0 - self.noise * np.diag(W))
         for term in self.terms:
             L = term.covariance.factor(theta[term.where])
-            omega, k = L @ L.T, term.covariance.k
-            score = np.zeros((k, k))
+            omega = L @ L.T
+            score = np.zeros_like(omega)
             for level in range(term.levels):
                 rows = term.codes == level
                 z, r = term.z[rows], at.residual[rows]
                 score += np.outer(z.T @ r, z.T @ r) / sigma2 - z.T @ W[np.ix_(rows, rows)] @ z
-            values, vectors = np.linalg.eigh(omega + omega @ score @ omega / term.levels)
+            psi = sigma2 * (omega + omega @ score @ omega / term.levels)
+            values, vectors = np.linalg.eigh(psi / noise.mean())
             out[term.where] = term.covariance.of_factor(vectors * np.sqrt(np.maximum(values, 0.0)))
         return out
 

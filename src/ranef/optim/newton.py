@@ -4,79 +4,81 @@ No bounds: the sign of a column of a factor is not identified, so a column may p
 Hessian is positive definite the step is Newton's; elsewhere each eigenvalue is replaced by its absolute value, so that negative
 curvature leads away from saddles and false zeros (Gill, Murray and Wright 1981, section 4.4). Steps are limited in units of the
 parameters' own size, and shortened by the cubic through the values and slopes at both ends when they do not pay.
+An average information matrix in place of the Hessian is positive definite and takes the same road, in more steps.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import lapack
 
-from ranef.optim.problem import Array, Evaluation, Problem, Step
+from ranef.optim.problem import Array, Evaluation
+from ranef.optim.trace import Trace
 
 EPS = float(np.finfo(float).eps)
 DECREMENT = 1e-10  # g'H^-1 g / 2, in units of the deviance
+ROUNDING = 1e-6  # a decrement below this may be rounding, when the values say so
 FLAT = 1e-9  # a scaled eigenvalue below this is zero: the direction is not identified
-REACH = 4.0  # longest first step, relative to the size of the parameters
-LIMIT = 100  # iterations from one start
-SUFFICIENT = 1e-4
+REACH = 4.0  # the longest step relative to the size of the parameters
+CAREFUL = 0.5  # the same where the criterion is not convex: longer steps jump over optima
+LIMIT = 200  # iterations from one start
+SUFFICIENT = 1e-4  # share of the promised decrease that a step must bring (Armijo)
+SIZE = 0.25  # added to the size of the parameters, so that zeros can be left
 
-
-@dataclass
-class Trace:
-    """What all searches of one call share: the count of evaluations and the path."""
-
-    problem: Problem
-    evaluations: int = 0
-    path: list[Step] = field(default_factory=list)
-
-    def evaluate(self, theta: Array, order: int, note: str = "") -> Evaluation:
-        self.evaluations += 1
-        at = self.problem.evaluate(theta, order)
-        size = None if at.gradient is None else float(np.abs(at.gradient).max(initial=0.0))
-        self.path.append(Step(self.evaluations, tuple(theta.tolist()), at.value, size, note))
-        return at
+Known = Callable[[Evaluation], bool]
 
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """The quadratic model at a point: the step that it proposes, the decrease that it promises, and its curvature."""
+    """The quadratic model at a point: the step that it proposes, the decrease that it promises, and whether it curves downwards."""
 
     step: Array
     decrement: float
-    saddle: bool  # some direction curves downwards
+    saddle: bool
 
 
 @dataclass(frozen=True, eq=False)
 class Descent:
+    """Where the way down ended: `converged`, or `merged` into an optimum that was known before."""
+
     at: Evaluation
-    converged: bool
-    saddle: bool  # negative curvature was met on the way
     decrement: float
+    converged: bool = False
+    merged: bool = False
+    saddle: bool = False  # negative curvature was met on the way
 
 
-def descend(trace: Trace, at: Evaluation, *, reach: float = REACH, limit: int = LIMIT) -> Descent:
-    """Follow Newton steps from `at` (evaluated to order 2) until the decrement vanishes."""
-    saddle = False
-    for _ in range(limit):
+def descend(trace: Trace, start: Array, known: Known | None = None, note: str = "") -> Descent:
+    """Follow Newton steps until the decrement vanishes, or `known` says that the optimum ahead is an old one."""
+    at = trace.evaluate(start, 2, note)
+    if at.hessian is None or not np.isfinite(at.value):
+        return Descent(at, np.inf)
+    saddle, noise = False, 4.0 * EPS * abs(at.value)
+    for _ in range(LIMIT):
         model = propose(at)
         saddle = saddle or model.saddle
-        if not model.saddle and model.decrement <= max(DECREMENT, 4.0 * EPS * abs(at.value)):
-            return Descent(at, True, saddle, model.decrement)
-        nearer = _search(trace, at, model.step, reach)
+        if not model.saddle:
+            if model.decrement <= max(DECREMENT, noise):
+                return Descent(at, model.decrement, converged=True, saddle=saddle)
+        if known is not None and known(at):
+            return Descent(at, model.decrement, merged=True, saddle=saddle)
+        nearer = _search(trace, at, model)
         if nearer is None:
-            return Descent(at, False, saddle, model.decrement)
+            return Descent(at, model.decrement, converged=not model.saddle and model.decrement < ROUNDING, saddle=saddle)
+        if model.decrement < ROUNDING:
+            noise = _observed_noise(noise, at.value - nearer.value, model.decrement)
         at = nearer
-    return Descent(at, False, saddle, propose(at).decrement)
+    return Descent(at, propose(at).decrement, saddle=saddle)
 
 
 def propose(at: Evaluation) -> Model:
     """The modified Newton step of an evaluation to order 2."""
     g, H = at.gradient, at.hessian
     assert g is not None and H is not None
-    diagonal = np.abs(H.diagonal())
-    unit = 1.0 / np.sqrt(np.maximum(diagonal, 1e-12 / (1.0 + at.theta**2)))
+    unit = units(at)
     slope = g * unit
     scaled = H * unit * unit[:, None]
     factor, step, info = lapack.dposv(scaled, -slope)
@@ -86,33 +88,38 @@ def propose(at: Evaluation) -> Model:
     return _bent(values, vectors, slope, unit)
 
 
+def units(at: Evaluation) -> Array:
+    """(q,) the scale of each parameter: what makes the diagonal of the Hessian one."""
+    assert at.hessian is not None
+    return 1.0 / np.sqrt(np.maximum(np.abs(at.hessian.diagonal()), 1e-12 / (1.0 + at.theta * at.theta)))
+
+
 def _bent(values: Array, vectors: Array, slope: Array, unit: Array) -> Model:
     """The step with absolute eigenvalues; along negative curvature it has at least unit length, or saddles would hold it."""
     along = vectors.T @ slope
-    size = np.maximum(np.abs(values), FLAT)
-    step = -along / size
+    step = -along / np.maximum(np.abs(values), FLAT)
     downward = values < -FLAT
     short = downward & (np.abs(step) < 1.0)
     step[short] = np.where(along[short] > 0, -1.0, 1.0)
     flat = np.abs(values) <= FLAT
     step[flat] = np.clip(step[flat], -1.0, 1.0)
-    decrement = 0.5 * float(np.abs(along * step).sum())
-    return Model((vectors @ step) * unit, decrement, bool(downward.any()))
+    return Model((vectors @ step) * unit, 0.5 * float(np.abs(along * step).sum()), bool(downward.any()))
 
 
-def _search(trace: Trace, at: Evaluation, step: Array, reach: float) -> Evaluation | None:
+def _search(trace: Trace, at: Evaluation, model: Model) -> Evaluation | None:
     """A point along the step that pays, evaluated to order 2; None when there is none down to rounding."""
     assert at.gradient is not None and at.hessian is not None
-    relative = float(np.abs(step).max()) / (0.25 + float(np.abs(at.theta).max()))
-    length = min(1.0, reach / relative) if relative > 0 else 1.0
-    noise = 8.0 * EPS * abs(at.value)
-    for _ in range(30):
-        slope = length * float(at.gradient @ step)
-        bend = length**2 * float(step @ at.hessian @ step)
-        promised = -(slope + 0.5 * min(bend, 0.0))
-        trial = trace.evaluate(at.theta + length * step, 2)
-        gain = at.value - trial.value
-        if gain >= SUFFICIENT * promised - noise:
+    theta, step = at.theta, model.step
+    reach = (CAREFUL if model.saddle else REACH) * (SIZE + max(theta.max(), -theta.min()))
+    longest = max(step.max(), -step.min())
+    length = 1.0 if longest <= reach else float(reach / longest)
+    slope = float(at.gradient @ step)
+    bend = min(float(step @ at.hessian @ step), 0.0) if model.saddle else 0.0
+    slack = 8.0 * EPS * abs(at.value)
+    for _ in range(40):
+        trial = trace.evaluate(theta + length * step, 2)
+        promised = -length * (slope + 0.5 * length * bend)
+        if at.value - trial.value >= SUFFICIENT * promised - slack:
             return trial
         length *= _shorter(at, trial, length * step)
     return None
@@ -120,12 +127,19 @@ def _search(trace: Trace, at: Evaluation, step: Array, reach: float) -> Evaluati
 
 def _shorter(at: Evaluation, trial: Evaluation, step: Array) -> float:
     """The minimiser of the cubic through values and slopes at both ends, kept within [0.1, 0.5]."""
-    if not np.isfinite(trial.value) or trial.gradient is None or at.gradient is None:
+    if trial.gradient is None or at.gradient is None or not np.isfinite(trial.value):
         return 0.1
     first, last = float(at.gradient @ step), float(trial.gradient @ step)
     mean = first + last - 3.0 * (trial.value - at.value)
-    root = mean * mean - first * last
-    if root < 0.0:
+    inside = mean * mean - first * last
+    if inside < 0.0:
         return 0.25
-    bottom = last - first + 2.0 * np.sqrt(root)
-    return min(0.5, max(0.1, 1.0 - (last + np.sqrt(root) - mean) / bottom)) if bottom > 0.0 else 0.25
+    root = inside**0.5
+    bottom = last - first + 2.0 * root
+    return min(0.5, max(0.1, 1.0 - (last + root - mean) / bottom)) if bottom > 0.0 else 0.25
+
+
+def _observed_noise(noise: float, gain: float, promised: float) -> float:
+    """How far values can be trusted: tiny Newton steps bring what they promise, unless rounding is larger than the promise."""
+    surprise = abs(gain - promised)
+    return min(max(noise, surprise), ROUNDING) if surprise > promised else noise

@@ -54,6 +54,16 @@ class Problem(Protocol):
         """The stretch of theta of each random term, and what it parametrises."""
         ...
 
+    @property
+    def effort(self) -> float:
+        """Floating-point operations of an evaluation to order 2, to an order of magnitude: how generous a search may be."""
+        ...
+
+    @property
+    def unimodal(self) -> bool:
+        """Is it known that there is only one optimum?"""
+        ...
+
     def start(self) -> Array: ...
 
     def starts(self) -> Iterator[Array]:
