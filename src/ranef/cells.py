@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ranef.glossary import GLOSSARY, Rule
+from ranef.glossary import Rule, entry
 
 DIGITS = 4  # significant digits of a standard error, and of a quantity that has none
 WIDEST = 7  # digits before and after the point, beyond which a number is written with a power of ten
@@ -23,9 +23,10 @@ def rule_of(name: str, values: Sequence[Any]) -> Rule:
     kinds = {_kind(value) for value in values} - {"none"}
     if "text" in kinds:
         return "text"
-    if name in GLOSSARY and GLOSSARY[name].rule != "text":
-        return GLOSSARY[name].rule
-    return "count" if kinds == {"int"} else "text" if not kinds or name in GLOSSARY else "size"
+    known = entry(name)
+    if known is not None:
+        return known.rule
+    return "count" if kinds == {"int"} else "size" if kinds else "text"
 
 
 def shown(columns: Mapping[str, Sequence[Any]]) -> dict[str, list[str]]:
@@ -36,7 +37,8 @@ def shown(columns: Mapping[str, Sequence[Any]]) -> dict[str, list[str]]:
 
 
 def heading(name: str, headings: Mapping[str, str]) -> str:
-    return headings.get(name) or (GLOSSARY[name].heading if name in GLOSSARY else name)
+    known = entry(name)
+    return headings[name] if name in headings else name if known is None else known.heading
 
 
 def number(value: float, rule: Rule = "size") -> str:

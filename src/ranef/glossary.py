@@ -69,6 +69,11 @@ GLOSSARY: dict[str, Column] = {
     "vcov": Column("Variance", "size", "variance, or covariance of two random effects"),
     "sdcor": Column("SD / corr.", "size", "standard deviation, or correlation of two random effects"),
     "cond_sd": Column("Cond. SD", "estimate", "standard deviation of the random effect given the data"),
+    "minimum": Column("Min", "fraction", "the smallest value"),
+    "quarter": Column("1Q", "fraction", "a quarter of the values are smaller"),
+    "median": Column("Median", "fraction", "half of the values are smaller"),
+    "three_quarters": Column("3Q", "fraction", "three quarters of the values are smaller"),
+    "maximum": Column("Max", "fraction", "the largest value"),
     "quantity": Column("Quantity", "text", "what is counted"),
     "count": Column("Count", "count", "how many"),
     "mean": Column("Mean", "size", "mean over the rows used"),
@@ -106,7 +111,12 @@ GLOSSARY: dict[str, Column] = {
 }
 
 
+def entry(name: str) -> Column | None:
+    """The entry of a column; a number at its end (`correlation_2`) only tells it from others of the kind."""
+    return GLOSSARY.get(name) or GLOSSARY.get(name.rstrip("0123456789").rstrip("_"))
+
+
 def explain(name: str) -> str:
     """What the column called `name` means, in one line; empty when the glossary does not know it."""
-    entry = GLOSSARY.get(name)
-    return "" if entry is None else entry.help
+    found = entry(name)
+    return "" if found is None else found.help

@@ -33,10 +33,9 @@ def text(table: Table, width: int = 80) -> str:
     cut = _cut(len(table))
     shown = _shown(table, cut)
     lines = {name: _lines(table, name, shown[name]) for name in table.columns}
-    blocks = [_block([lines[name] for name in names], cut, width) for names in _split(lines, width)]
-    body = "\n\n".join(blocks) if len(table) else "(no rows)"
+    blocks = [_block([lines[name] for name in names], cut, width) for names in _split(lines, width)] if len(table) else []
     notes = [textwrap.fill(note, width) for note in table.footnotes()]
-    return "\n".join([*([table.title] if table.title else []), body, *notes])
+    return "\n".join([*([table.title] if table.title else []), "\n\n".join(blocks) or "(no rows)", *notes])
 
 
 def html(table: Table) -> str:

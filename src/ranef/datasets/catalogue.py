@@ -129,7 +129,7 @@ ORTHODONT = Dataset(
 )  # fmt: skip
 
 OATS = Dataset(
-    "Oats", "Oats.csv", "Split-plot trial in six blocks: three varieties of oats in the plots, four doses of nitrogen in their subplots",
+    "Oats", "Oats.csv", "Split-plot trial in six blocks: three varieties of oats in plots, four doses of nitrogen in subplots",
     "Yates (1935), JRSS Supplement 2, 181-247; as in R's nlme, with nitroF added",
     "a split plot: the variety is tested against plots, nitrogen against subplots",
     "yield ~ nitro + Variety + (1 | Block / Variety)",

@@ -1,0 +1,152 @@
+"""One page about a fit that needs nothing else: no network, no script, no file beside it."""
+
+from __future__ import annotations
+
+from html import escape
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ranef.layouts import STYLE
+from ranef.report import facts, words
+from ranef.report.charts import caterpillars, residual_charts
+from ranef.report.equation import equation
+from ranef.report.html import BADGES, badge, finding
+from ranef.table import Table
+
+if TYPE_CHECKING:
+    from ranef.fit.fit import Fit
+
+PAGE = """<style>
+:root{color-scheme:light dark;--page:#fbfbfa;--card:#fff;--ink:#1d2024;--soft:#646b73;--line:#e3e4e6;--mark:#2563a8}
+@media (prefers-color-scheme:dark){:root{--page:#15171a;--card:#1d2024;--ink:#e8e9eb;--soft:#9aa1a9;--line:#33373d;--mark:#79b0ee}}
+*{box-sizing:border-box}
+body{margin:0;background:var(--page);color:var(--ink);font:16px/1.55 system-ui,-apple-system,"Segoe UI",sans-serif}
+main{max-width:900px;margin:0 auto;padding:2.2rem 1rem 4rem}
+h1{font-size:1.65rem;line-height:1.25;margin:.1rem 0 .5rem;overflow-wrap:anywhere}
+h2{font-size:1.08rem;margin:0 0 .6rem}
+.eyebrow{color:var(--soft);font-size:.92rem;margin:0}
+section{background:var(--card);border:1px solid var(--line);border-radius:10px;padding:1.1rem 1.3rem;margin:1rem 0}
+.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(118px,1fr));gap:.6rem;margin:1.1rem 0 0}
+.tiles div{background:var(--card);border:1px solid var(--line);border-radius:10px;padding:.55rem .8rem}
+.tiles b{display:block;font-size:1.15rem;font-weight:600;font-variant-numeric:tabular-nums}
+.tiles span{color:var(--soft);font-size:.84rem}
+.charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,310px),1fr));gap:1.2rem;align-items:start}
+figure{margin:0}figcaption{color:var(--soft);font-size:.86rem;margin-top:.2rem}
+svg{width:100%;max-width:520px;height:auto;display:block;font:10.5px system-ui,sans-serif;fill:var(--soft)}
+svg .grid{stroke:var(--line);stroke-width:.7;fill:none}svg .axis{stroke:var(--soft);stroke-width:1;fill:none}
+svg .dot{fill:var(--mark);fill-opacity:.62}svg .bar{stroke:var(--mark);stroke-width:1.3;fill:none;stroke-opacity:.75}
+svg .trend{stroke:#d2691e;stroke-width:1.8;fill:none;stroke-linejoin:round}svg .zero{stroke:var(--soft);stroke-width:1;stroke-dasharray:4 3;fill:none}
+math{font-size:1.08rem;margin:.35rem 0}.scroll{overflow-x:auto}
+pre{background:var(--page);border:1px solid var(--line);border-radius:8px;padding:.8rem 1rem;overflow-x:auto;font-size:.88rem;line-height:1.5;margin:.3rem 0}
+p,li{max-width:68ch}ul{padding-left:1.2rem;margin:.2rem 0}
+footer{color:var(--soft);font-size:.84rem}
+@media (max-width:520px){main{padding:1.2rem .7rem 3rem}section{padding:.9rem .9rem}h1{font-size:1.3rem}}
+@media print{body{background:#fff}section,.tiles div{break-inside:avoid}}
+</style>"""
+
+
+def report(fit: Fit, path: str | PathLike[str], *, title: str | None = None, data: str | None = None) -> Path:
+    """Write a page about `fit` to `path` and return the path.
+
+    It holds the model in words and as an equation, the data, the estimates with intervals, the random effects, pictures of the
+    residuals, the findings, and how to cite and repeat it. `data` is the name of the data set or file, for the code to repeat it.
+    """
+    target = Path(path)
+    target.write_text(page(fit, title=title, data=data), encoding="utf-8")
+    return target
+
+
+def page(fit: Fit, *, title: str | None = None, data: str | None = None) -> str:
+    """The page as text."""
+    heading = escape(title or f"{fit.model.design.response}: {facts.kind(fit)[0].lower()}{facts.kind(fit)[1:]}")
+    body = "".join([_head(fit, heading, data), *(_section(name, inner) for name, inner in _sections(fit, data) if inner), _foot()])
+    return (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">'
+        f'<title>{heading}</title>{STYLE}{BADGES}{PAGE}</head><body><main class="ranef">{body}</main></body></html>\n'
+    )
+
+
+def _sections(fit: Fit, data: str | None) -> list[tuple[str, str]]:
+    sentences = "".join(f"<li>{escape(sentence)}</li>" for sentence in words.in_words(fit))
+    random = _fragment(facts.random_effects(fit)) if fit.ngroups else ""
+    return [
+        ("The model in words", f"<ul>{sentences}</ul>"),
+        ("The model as an equation", f'<div class="scroll">{equation(fit)}</div>'),
+        ("Fixed effects", _fragment(facts.fixed_effects(fit, level=0.95))),
+        ("Random effects", random + _figures(caterpillars(fit)) if fit.ngroups else ""),
+        ("Residuals", _figures(residual_charts(fit))),
+        ("Data", _data(fit)),
+        ("Findings", "".join(finding(one) for one in fit.findings) or "<p class=finding>Nothing to report.</p>"),
+        ("Repeat it", f"<pre><code>{escape(words.code(fit, data))}</code></pre>"),
+        ("Cite it", _citation()),
+    ]
+
+
+def _head(fit: Fit, heading: str, data: str | None) -> str:
+    tiles = {"rows": f"{fit.nobs:,}", **{f"levels of {group}": f"{size:,}" for group, size in fit.ngroups.items()}}
+    tiles |= {name: f"{value:,.2f}".replace("-", "\N{MINUS SIGN}") for name, value in facts.criteria(fit).items()}
+    tiles["residual SD"] = f"{fit.sigma:.4g}"
+    cells = "".join(f"<div><b>{value}</b><span>{escape(name)}</span></div>" for name, value in tiles.items())
+    source = f" · {escape(data)}" if data else ""
+    return (
+        f'<p class="eyebrow">{escape(facts.kind(fit))}{source}</p><h1>{heading}</h1><div><code>{escape(fit.formula)}</code></div>'
+        f'<p>{badge(fit.status)} {escape(facts.reason(fit))}</p><div class="tiles">{cells}</div>'
+    )
+
+
+def _data(fit: Fit) -> str:
+    rows = fit.model.rows
+    used = f"<p class=finding>{escape(facts.data_line(fit))}.</p>"
+    lacking = {name: count for name, count in rows.missing.items() if count}
+    missing = Table({"name": list(lacking), "missing": list(lacking.values())}, title="Missing values", headings={"name": "Column"})
+    whole = "" if lacking else "<p>No value is missing in the columns that the model uses.</p>"
+    return used + (_fragment(missing) if lacking else whole) + _groups(fit)
+
+
+def _groups(fit: Fit) -> str:
+    """How many rows the levels of each grouping factor have; nothing for a model that was loaded without its rows."""
+    groups = {term.group.name: term.group for term in fit.model.design.terms if len(term.group.codes)}
+    if not groups:
+        return ""
+    sizes = [np.bincount(group.codes, minlength=group.size) for group in groups.values()]
+    columns = {
+        "group": list(groups),
+        "levels": [group.size for group in groups.values()],
+        "min_rows": [int(size.min()) for size in sizes],
+        "median_rows": [float(np.median(size)) for size in sizes],
+        "max_rows": [int(size.max()) for size in sizes],
+    }
+    return _fragment(Table(columns, title="Rows per level"))
+
+
+def _fragment(table: Table) -> str:
+    return table.to_html().replace(STYLE, "")
+
+
+def _figures(charts: list[tuple[str, str]]) -> str:
+    figures = "".join(f"<figure>{svg}<figcaption>{escape(caption)}</figcaption></figure>" for caption, svg in charts)
+    return f'<div class="charts">{figures}</div>' if figures else ""
+
+
+def _section(name: str, inner: str) -> str:
+    return f"<section><h2>{escape(name)}</h2>{inner}</section>"
+
+
+def _citation() -> str:
+    from ranef import __version__
+
+    return (
+        f"<p class=finding>The ranef developers. ranef: mixed-effects models in Python, version {__version__}. "
+        "Method: Bates, Mächler, Bolker and Walker (2015), Fitting linear mixed-effects models using lme4, "
+        "Journal of Statistical Software 67(1); degrees of freedom: Fai and Cornelius (1996), "
+        "Journal of Statistical Computation and Simulation 54, 363–378.</p>"
+    )
+
+
+def _foot() -> str:
+    from ranef import __version__
+
+    return f"<footer>Made by ranef {__version__}. This page is complete in itself and loads nothing.</footer>"
