@@ -44,11 +44,13 @@ def from_arrow(name: str, chunks: pa.ChunkedArray) -> Column:
 
 def _parts(chunks: pa.ChunkedArray) -> tuple[np.ndarray, list[object]]:
     """Codes (-1 where missing) and the dictionary of a dictionary column whose chunks may have dictionaries of their own."""
+    import pyarrow as pa
+
     unified = chunks.unify_dictionaries()
     if unified.num_chunks == 0:
         return np.empty(0, dtype=np.intp), []
     array = unified.chunk(0) if unified.num_chunks == 1 else unified.combine_chunks()
-    codes = array.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.intp)
+    codes = array.indices.cast(pa.int64()).fill_null(-1).to_numpy(zero_copy_only=False).astype(np.intp)
     return codes, array.dictionary.to_pylist()
 
 

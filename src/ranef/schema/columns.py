@@ -38,7 +38,7 @@ class Column:
         if self.kind == "time":
             raise DataError(
                 f"column {self.name!r} holds dates or times, which cannot be predictors or responses as they are",
-                hint="Turn it into a number in a unit of your choice (days since the start, say), or into text to make each a level.",
+                hint="Turn it into a number in a unit of your choice (days since the start, say), or into text for levels.",
             )
         if self.kind in ("factor", "text"):
             return self.levels

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from ranef.errors import DataError
 from ranef.schema.frames import Frame, nearest, open_frame
 from ranef.schema.memory import refuse_beyond
 
+LOOK = 200  # lines that are checked before pandas reads the file
 MISSING_TEXT = ["", "NA", "NaN", "nan"]
 EXACT: dict[str, Any] = (
     {"float_precision": "round_trip"} if int(pd.__version__.split(".")[0]) < 3 else {}
@@ -41,35 +43,51 @@ def open_file(path: Path) -> Frame:
 
 
 def _text(path: Path, separator: str | None) -> Frame:
-    header = _first_line(path)
+    lines = _first_lines(path)
+    header = lines[0] if lines else ""
     if separator is None or (separator == "," and "," not in header):
         separator = max(",\t;", key=header.count)
-    names = tuple(next(csv.reader([header], delimiter=separator), []))
+    names = tuple(next(csv.reader([header.rstrip("\r\n")], delimiter=separator), []))
     if not names:
         raise DataError(f"{path.name!r} has no header line with the names of its columns")
+    _check_widths(path, lines, separator, len(names))
 
     def load(wanted: Sequence[str]) -> Frame:
         places = [names.index(name) for name in wanted]
         try:
             frame = pd.read_csv(
-                path, sep=separator, usecols=places, header=0, names=list(names) if len(set(names)) == len(names) else None,
+                path, sep=separator, usecols=places, index_col=False, on_bad_lines="error",
                 keep_default_na=False, na_values=MISSING_TEXT, encoding="utf-8-sig", low_memory=False, **EXACT,
             )  # fmt: skip
         except (pd.errors.ParserError, UnicodeDecodeError, OSError, EOFError, ValueError) as problem:
             raise DataError(f"{path.name!r} cannot be read as a table: {str(problem).strip()}") from None
-        frame.index = pd.RangeIndex(len(frame))
         return open_frame(frame)
 
     return Frame("pandas", names, None, lambda name: load([name]).column(name), load=load)
 
 
-def _first_line(path: Path) -> str:
+def _first_lines(path: Path) -> list[str]:
+    """Enough of the file to see its columns."""
     try:
         opener: Any = gzip.open if path.suffix.lower() == ".gz" else open
         with opener(path, "rt", encoding="utf-8-sig", newline="") as lines:
-            return str(lines.readline(1_000_000)).rstrip("\r\n")
+            return [str(line) for line in islice(iter(lambda: lines.readline(1_000_000), ""), LOOK)]
     except (OSError, EOFError, UnicodeDecodeError) as problem:
         raise DataError(f"{path.name!r} cannot be read as text: {problem}") from None
+
+
+def _check_widths(path: Path, lines: Sequence[str], separator: str, width: int) -> None:
+    """Raises DataError when a line has more fields than the header, which pandas would cut off."""
+    try:
+        rows = list(csv.reader(lines, delimiter=separator))
+    except csv.Error as problem:
+        raise DataError(f"{path.name!r} cannot be read as a table: {problem}") from None
+    for number, fields in enumerate(rows, start=1):
+        if any(fields[width:]):
+            raise DataError(
+                f"{path.name!r} has {len(fields)} fields in line {number} under a header of {width}",
+                hint="Put decimal commas and separators inside a field in quotes, or name the column of row names in the header.",
+            )
 
 
 def _parquet(path: Path) -> Frame:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +53,7 @@ class Frame:
         wanted = list(dict.fromkeys(names))
         for name in wanted:
             self.require(name)
-        return self.load(wanted or list(self.names[:1]))
+        return replace(self.load(wanted or list(self.names[:1])), names=self.names)
 
 
 def nearest(name: str, names: Iterable[str], what: str = "Columns") -> str:

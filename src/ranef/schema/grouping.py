@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +12,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ranef.design import Codes, Grouping
+from ranef.errors import ModelError
 from ranef.schema.values import Factor, Levels, level_text, objects
+
+MOST_KEYS = 2**62
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +32,11 @@ class GroupLevels:
     @property
     def name(self) -> str:
         return ":".join(self.variables)
+
+    @property
+    def labels(self) -> Levels:
+        """(m,) the levels that were observed, as `Grouping.levels` has them."""
+        return self.parts[0] if self.keys is None else _labels(self.keys, self.parts)
 
     def codes_of(self, factors: Sequence[Factor]) -> Codes:
         """(n,) codes of new rows: -1 for levels or combinations that were not in the fit, and for missing ones."""
@@ -65,8 +74,12 @@ def make_grouping(variables: Sequence[str], factors: Sequence[Factor]) -> tuple[
         single = factors[0]
         return Grouping(name, tuple(variables), single.levels, single.codes), GroupLevels(tuple(variables), (single.levels,))
     sizes = [len(factor.levels) for factor in factors]
+    if math.prod(sizes) > MOST_KEYS:
+        raise ModelError(
+            f"the factors of {name!r} have more combinations than can be numbered", hint="Join some of them into one column."
+        )
     keys = _mixed([factor.codes for factor in factors], sizes)
-    codes, observed = _observed(keys, float(np.prod(np.array(sizes, dtype=np.float64))))
+    codes, observed = _observed(keys, math.prod(sizes))
     parts = tuple(factor.levels for factor in factors)
     return Grouping(name, tuple(variables), _labels(observed, parts), codes), GroupLevels(tuple(variables), parts, observed)
 
@@ -89,14 +102,14 @@ def _mixed(codes: Sequence[Codes], sizes: Sequence[int]) -> NDArray[np.int64]:
     return np.where(missing, -1, keys)
 
 
-def _observed(keys: NDArray[np.int64], combinations: float) -> tuple[Codes, NDArray[np.int64]]:
+def _observed(keys: NDArray[np.int64], combinations: int) -> tuple[Codes, NDArray[np.int64]]:
     """Codes by rank of the key, and the observed keys in order."""
     if combinations > 4 * len(keys) + 1000:
         codes, observed = pd.factorize(keys, sort=True)
         return codes.astype(np.intp, copy=False), np.asarray(observed, dtype=np.int64)
-    counts = np.bincount(keys, minlength=int(combinations))
+    counts = np.bincount(keys, minlength=combinations)
     observed = np.flatnonzero(counts)
-    position = np.empty(int(combinations), dtype=np.intp)
+    position = np.empty(combinations, dtype=np.intp)
     position[observed] = np.arange(len(observed))
     return position[keys], observed.astype(np.int64)
 

@@ -115,7 +115,8 @@ def read(formula: Formula, frame: Frame, given: Arguments) -> Reading:
     terms, groups, offsets = evaluate_needed(needed, evaluator)
     return Reading(
         frame=frame, evaluator=evaluator, needed=needed,
-        response_node=formula.response, response=response_of(formula.response, evaluator), terms=terms, groups=groups, offsets=offsets,
+        response_node=formula.response, response=response_of(formula.response, evaluator),
+        terms=terms, groups=groups, offsets=offsets,
         weights=argument(frame, weights, "weights"), offset=argument(frame, offset, "offset"),
         weights_name=weights if isinstance(weights, str) else None, offset_name=offset if isinstance(offset, str) else None,
         states=evaluator.states,
