@@ -56,7 +56,7 @@ class Fit:
 
     @property
     def nobs(self) -> int:
-        return self.model.design.nobs
+        return self.criterion.gram.nobs
 
     @property
     def ngroups(self) -> dict[str, int]:
@@ -126,29 +126,43 @@ class Fit:
     # -- fixed effects
 
     @cached_property
+    def _index(self) -> pd.Index:
+        import pandas as pd
+
+        return pd.Index([self.model.design.names[j] for j in self._kept], dtype=object)
+
+    @cached_property
+    def _beta(self) -> Array:
+        return self.solution.beta[list(self._kept)]
+
+    @cached_property
+    def _se(self) -> Array:
+        return np.sqrt(self.solution.vcov.diagonal())[list(self._kept)]
+
+    @cached_property
+    def _df(self) -> Array:
+        return self.ddf_of(np.eye(len(self.model.design.names))[list(self._kept)])
+
+    @property
     def params(self) -> pd.Series:
-        return self._labelled(self.solution.beta[list(self._kept)], "estimate")
+        return self._labelled(self._beta, "estimate")
 
-    @cached_property
+    @property
     def bse(self) -> pd.Series:
-        return self._labelled(np.sqrt(np.diag(self.solution.vcov))[list(self._kept)], "std_error")
+        return self._labelled(self._se, "std_error")
 
-    @cached_property
+    @property
     def tvalues(self) -> pd.Series:
-        return (self.params / self.bse).rename("statistic")
+        return self._labelled(self._beta / self._se, "statistic")
 
-    @cached_property
+    @property
     def df(self) -> pd.Series:
         """Denominator degrees of freedom of each coefficient, by `ddf`."""
-        return self._labelled(self.ddf_of(np.eye(len(self.model.design.names))[list(self._kept)]), "df")
+        return self._labelled(self._df, "df")
 
-    @cached_property
+    @property
     def pvalues(self) -> pd.Series:
-        from scipy.special import ndtr, stdtr
-
-        t, df = -np.abs(self.tvalues.to_numpy()), self.df.to_numpy()
-        finite = np.isfinite(df)
-        return self._labelled(2.0 * np.where(finite, stdtr(np.where(finite, df, 1.0), t), ndtr(t)), "p_value")
+        return self._labelled(2.0 * t_tail(np.abs(self._beta / self._se), self._df), "p_value")
 
     def cov_params(self) -> pd.DataFrame:
         """Covariance matrix of the fixed effects."""
@@ -161,7 +175,7 @@ class Fit:
     def _labelled(self, values: Array, name: str) -> pd.Series:
         import pandas as pd
 
-        return pd.Series(values, index=[self.model.design.names[j] for j in self._kept], name=name)
+        return pd.Series(values, index=self._index, name=name)
 
     # -- degrees of freedom
 
@@ -264,11 +278,12 @@ class Fit:
         new_levels: Literal["error", "population", "missing"] = "error",
         interval: Literal["confidence", "prediction"] | None = None,
         level: float = 0.95,
+        offset: Any = None,
     ) -> Any:
         """Expected responses for the rows used or for new data; see `ranef.fit.predict`."""
         from ranef.fit.predict import predict
 
-        return predict(self, newdata, re=re, new_levels=new_levels, interval=interval, level=level)
+        return predict(self, newdata, re=re, new_levels=new_levels, interval=interval, level=level, offset=offset)
 
     def simulate(self, n: int = 1, seed: int | None = None, re: Literal["new", "fitted"] = "new") -> Any:
         """New responses from the fitted model, a column each."""
@@ -290,14 +305,19 @@ class Fit:
 
     def refit(self, y: Any) -> Fit:
         """The same model with another response: one value for each row used (or of the original data)."""
+        from ranef.fit.rows import needs_rows
         from ranef.fit.run import refit
 
+        needs_rows(self, "refit()")
         return refit(self, y)
 
     def update(self, **changes: Any) -> Fit:
         """Fit again with other arguments, e.g. `update(reml=False)` or `update(formula="y ~ x + (1 | g)")`."""
         from ranef.api import lmm
+        from ranef.fit.rows import needs_rows
 
+        if "data" not in changes:
+            needs_rows(self, "update()")
         return lmm(**{**self.model.recipe, "formula": self.formula, "reml": self.reml, **changes})
 
     def with_ddf(self, ddf: str) -> Fit:
@@ -321,6 +341,14 @@ class Fit:
         from ranef.report.html import summary_fragment
 
         return summary_fragment(self)
+
+
+def t_tail(t: Array, df: Array) -> Array:
+    """Upper tail P(T > t) of Student's t; normal where df is infinite."""
+    from scipy.special import ndtr, stdtr
+
+    finite = np.isfinite(df)
+    return np.where(finite, stdtr(np.where(finite, df, 1.0), -t), ndtr(-t))
 
 
 def check_ddf(ddf: str) -> str:
