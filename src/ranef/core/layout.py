@@ -98,6 +98,28 @@ class Layout:
         return blocks, rows, columns
 
     @cached_property
+    def product_places(self) -> dict[tuple[int, int], tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp], Array]]:
+        """For each pair of blocks f <= g: its directions (R,) and (C,), where the four terms of tr E_d A E_e B stand in the flattened
+        table[b, c, a, d] = sum A_fg[b, c] B_fg[a, d] (4, R, C), and the halves (R, C) of diagonal directions."""
+        f, a, b = self.directions
+        half = np.where(a == b, 0.5, 1.0)
+        out = {}
+        for first in range(len(self.blocks)):
+            for second in range(first, len(self.blocks)):
+                rows, columns = np.flatnonzero(f == first), np.flatnonzero(f == second)
+                a1, b1, a2, b2 = a[rows, None], b[rows, None], a[None, columns], b[None, columns]
+                k_f, k_g = self.blocks[first].width, self.blocks[second].width
+                terms = ((b1, a2, a1, b2), (b1, b2, a1, a2), (a1, a2, b1, b2), (a1, b2, b1, a2))
+                index = np.stack([((w * k_g + x) * k_f + y) * k_g + z for w, x, y, z in terms])
+                out[first, second] = (rows, columns, index, half[rows, None] * half[columns])
+        return out
+
+    @cached_property
+    def diagonal(self) -> NDArray[np.bool_]:
+        """(K,) which directions are variances."""
+        return self.directions[1] == self.directions[2]
+
+    @cached_property
     def _spans(self) -> tuple[tuple[Part, slice, NDArray[np.intp], NDArray[np.intp]], ...]:
         """Each part with its stretch of the directions and its own entries (a, b)."""
         out, at = [], 0

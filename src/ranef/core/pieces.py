@@ -19,7 +19,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import LinAlgError, solve_triangular
+from scipy.linalg import LinAlgError, lapack
 
 from ranef.core.layout import Layout
 from ranef.covariance.base import Array
@@ -40,18 +40,20 @@ class Gls:
         r = len(W) - 1
         if r == 0:
             return cls(np.zeros((0, 0)), np.zeros(0), float(W[0, 0]), 0.0)
-        lower = np.linalg.cholesky(W[:r, :r])
-        white = solve_triangular(lower, W[:r, r], lower=True, check_finite=False)
-        gamma = solve_triangular(lower, white, lower=True, trans="T", check_finite=False)
+        lower, info = lapack.dpotrf(W[:r, :r], lower=1)
+        if info:
+            raise LinAlgError("X'V^-1X is not positive definite")
+        white = lapack.dtrtrs(lower, W[:r, r], lower=1)[0]
+        gamma = lapack.dtrtrs(lower, white, lower=1, trans=1)[0]
         pwrss = float(W[r, r] - white @ white)
-        return cls(lower, gamma, pwrss, 2.0 * float(np.log(np.diag(lower)).sum()))
+        return cls(lower, gamma, pwrss, 2.0 * float(np.log(lower.diagonal()).sum()))
 
     def rotation(self) -> Array:
         """(r+1, r+1) right factor that turns Z'V^-1[X y] into B."""
         r = len(self.gamma)
         out = np.zeros((r + 1, r + 1))
         if r:
-            out[:r, :r] = solve_triangular(self.lower, np.eye(r), lower=True, check_finite=False).T
+            out[:r, :r] = lapack.dtrtri(self.lower, lower=1)[0].T
         out[:r, r] = -self.gamma
         out[r, r] = 1.0
         return out
@@ -106,26 +108,33 @@ def differentiate(pieces: Pieces, nu: int, reml: bool) -> Traces:
 def direction_forms(layout: Layout, sums: list[Array]) -> Array:
     """(K, ...) sum_j x_j'E_d x_j from sums[f][a, b] = sum over levels of x_j[a] (x) x_j[b]."""
     f, a, b = layout.directions
-    out = np.stack([sums[i][j, k] for i, j, k in zip(f, a, b, strict=True)]) if len(f) else np.zeros((0, *sums[0].shape[2:]))
-    swap = np.swapaxes(out, -1, -2)
-    return np.where((a == b)[:, None, None], out, out + swap)
+    if len(sums) == 1:
+        out = sums[0][a, b]
+    elif sums:
+        out = np.stack([sums[i][j, k] for i, j, k in zip(f, a, b, strict=True)])
+    else:
+        return np.zeros((0, 0, 0))
+    return np.where(layout.diagonal[:, None, None], out, out + out.swapaxes(-1, -2))
 
 
 def direction_products(layout: Layout, product: dict[tuple[int, int], Array]) -> Array:
-    """(K, K) tr E_d A_fg E_e B_gf from product[f, g][b, c, a, d] = sum over pairs of levels of A_fg[b, c] B_fg[a, d].
+    """(..., K, K) tr E_d A_fg E_e B_gf from product[f, g][..., b, c, a, d] = sum over pairs of levels of A_fg[b, c] B_fg[a, d].
 
     A and B are symmetric over all blocks, so that B_gf[d, a] = B_fg[a, d]; pairs with f > g are not needed.
     """
-    f, a, b = layout.directions
-    out = np.empty((len(f), len(f)))
-    half = np.where(a == b, 0.5, 1.0)
-    for (first, second), table in product.items():
-        rows, columns = np.flatnonzero(f == first), np.flatnonzero(f == second)
-        a1, b1, a2, b2 = a[rows, None], b[rows, None], a[None, columns], b[None, columns]
-        value = table[b1, a2, a1, b2] + table[b1, b2, a1, a2] + table[a1, a2, b1, b2] + table[a1, b2, b1, a2]
-        value *= half[rows, None] * half[columns]
-        out[np.ix_(rows, columns)] = value
-        out[np.ix_(columns, rows)] = value.T
+    out = None
+    for pair, table in product.items():
+        rows, columns, index, half = layout.product_places[pair]
+        flat = table.reshape(*table.shape[:-4], -1)
+        value = flat[..., index].sum(axis=-3) * half
+        if len(layout.blocks) == 1:
+            return value
+        if out is None:
+            K = len(layout.diagonal)
+            out = np.empty((*table.shape[:-4], K, K))
+        out[..., rows[:, None], columns] = value
+        out[..., columns[:, None], rows] = value.swapaxes(-1, -2)
+    assert out is not None
     return out
 
 

@@ -22,7 +22,8 @@ def scoring_start(pieces: Pieces, layout: Layout, theta: Array, nu: int, reml: b
     if information is None:
         information = traces.hessian
     assert information is not None
-    step = -np.linalg.lstsq(information, traces.gradient, rcond=1e-10)[0]
+    ridge = 1e-10 * information.diagonal().max(initial=0.0)
+    step = -np.linalg.solve(information + ridge * np.eye(len(information)), traces.gradient)
     out, at = np.empty_like(theta), 0
     for _, part in layout.parts:
         lam = part.covariance.factor(theta[part.theta])

@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 
 from ranef.core.gram import Gram
 from ranef.core.pieces import Gls, Pieces, direction_forms, direction_products
+from ranef.core.within import tile_roots
 from ranef.covariance.base import Array
 
 Index = NDArray[np.intp]
-NULL = 1e-12  # an eigenvalue of Z_j'Z_j below this share of the largest is rounding
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +39,7 @@ class Single:
     def of(cls, gram: Gram) -> Single:
         C, D = gram.zz[0], gram.zw[0]
         unique, pattern = _patterns(C)
-        lower, left_inverse = _roots(unique)
+        lower, left_inverse = tile_roots(unique)
         E = left_inverse[pattern] @ D
         flat = E.reshape(-1, E.shape[2])
         count = np.bincount(pattern, minlength=len(unique)).astype(float)
@@ -50,7 +50,7 @@ class Single:
         (lam,) = factors
         k, layout = lam.shape[0], self.gram.layout
         half = lam.T @ self.lower  # (U, k, k) Lambda' L_C
-        K = np.swapaxes(half, 1, 2) @ half
+        K = half.swapaxes(1, 2) @ half
         at = np.arange(k)
         K[:, at, at] += 1.0
         chol = np.linalg.cholesky(K)
@@ -61,18 +61,22 @@ class Single:
         gls = Gls.of(self.rest + flat.T @ flat)
         if order == 0:
             return Pieces(logdet, gls)
-        outer = inner @ np.swapaxes(self.lower, 1, 2)  # (U, k, k)
-        M = np.swapaxes(outer, 1, 2) @ outer
-        B = np.swapaxes(outer, 1, 2)[self.pattern] @ (Y @ gls.rotation())
-        total = np.tensordot(self.count, M, 1)
+        outer = inner @ self.lower.swapaxes(1, 2)  # (U, k, k)
+        back = outer.swapaxes(1, 2)
+        M = back @ outer
+        B = back[self.pattern] @ (Y @ gls.rotation())
+        G, _, c = B.shape
         _, a, b = layout.directions
-        t = np.where(a == b, 1.0, 2.0) * total[a, b]
-        wide = B.transpose(1, 2, 0).reshape(-1, len(B))
-        sums = (wide @ wide.T).reshape(k, B.shape[2], k, B.shape[2]).swapaxes(1, 2)
-        F = direction_forms(layout, [sums])
+        t = (self.count @ M.reshape(-1, k * k))[a * k + b] * np.where(layout.diagonal, 1.0, 2.0)
+        wide = B.reshape(G, k * c)
+        F = direction_forms(layout, [(wide.T @ wide).reshape(k, c, k, c).swapaxes(1, 2)])
         if order == 1:
             return Pieces(logdet, gls, t, F)
         return Pieces(logdet, gls, t, F, *self._second(M, B))
+
+    def saturated(self) -> Array:
+        """(r+1, r+1) what the random columns leave of [X y]'[X y]."""
+        return self.rest
 
     def projections(self, factors: list[Array]) -> list[Array]:
         """Z'V^-1 [X L^-T, P y] of every level: [(m, k, r+1)]."""
@@ -99,16 +103,17 @@ class Single:
         U, k, _ = M.shape
         flat, layout = M.reshape(U, -1), self.gram.layout
         fixed, rest = B[:, :, :-1], B[:, :, -1]
-        by_level = ((flat.T * self.count), self._by_pattern(fixed @ np.swapaxes(fixed, 1, 2)), self._by_pattern(rest[:, :, None] * rest[:, None, :]))
-        h, e, y = (direction_products(layout, {(0, 0): (left @ flat).reshape(k, k, k, k).transpose(2, 3, 0, 1)}) for left in by_level)
+        outer_x, outer_y = fixed @ fixed.swapaxes(1, 2), rest[:, :, None] * rest[:, None, :]
+        right = np.stack([flat * self.count[:, None], self._by_pattern(outer_x), self._by_pattern(outer_y)])
+        h, e, y = direction_products(layout, {(0, 0): (flat.T @ right).reshape(3, k, k, k, k)})
         return h, e, y
 
     def _by_pattern(self, values: Array) -> Array:
-        """(k*k, U) sums of (G, k, k) over the levels of each pattern."""
+        """(U, k*k) sums of (G, k, k) over the levels of each pattern."""
         flat = values.reshape(len(values), -1)
         if len(self.lower) == 1:
-            return flat.sum(axis=0)[:, None]
-        return np.stack([np.bincount(self.pattern, weights=column, minlength=len(self.lower)) for column in flat.T])
+            return flat.sum(axis=0)[None]
+        return np.stack([np.bincount(self.pattern, weights=column, minlength=len(self.lower)) for column in flat.T], axis=1)
 
 
 def _conditional(C: Array, lam: Array) -> Array:
@@ -131,18 +136,6 @@ def _patterns(C: Array) -> tuple[Array, Index]:
     return C[order[new]], pattern
 
 
-def _roots(C: Array) -> tuple[Array, Array]:
-    """L with L L' = C and its left inverse on the range of C, both (U, k, k), for C of any rank."""
-    if C.shape[1] == 1:
-        root = np.sqrt(C)
-        return root, np.divide(1.0, root, out=np.zeros_like(root), where=root > 0)
-    values, vectors = np.linalg.eigh(C)
-    values = np.where(values > NULL * values[:, -1:], values, 0.0)
-    root = np.sqrt(values)[:, None, :]
-    inverse = np.divide(1.0, root, out=np.zeros_like(root), where=root > 0)
-    return vectors * root, np.swapaxes(vectors * inverse, 1, 2)
-
-
 def _collapse(E: Array, pattern: Index, patterns: int) -> tuple[Array, Index]:
     """Replace the levels of a pattern by the rows of a root of sum vec(E_j)vec(E_j)' where that makes them at least four times fewer."""
     G, k, c = E.shape
@@ -154,7 +147,7 @@ def _collapse(E: Array, pattern: Index, patterns: int) -> tuple[Array, Index]:
     for u in range(patterns):
         flat = E[order[bounds[u] : bounds[u + 1]]].reshape(-1, k * c)
         if len(flat) > k * c:
-            flat = np.linalg.qr(flat, mode="r")
+            flat = np.asarray(np.linalg.qr(flat, mode="r"))
         rows.append(flat)
         owners.append(np.full(len(flat), u, dtype=np.intp))
     return np.concatenate(rows).reshape(-1, k, c), np.concatenate(owners)
