@@ -19,8 +19,8 @@ PUBLIC = {
     "lmm": "ranef.api",
     "lm": "ranef.api",
     "describe": "ranef.api",
-    "henderson": "ranef.api",
-    "load": "ranef.api",
+    "henderson": "ranef.fit.henderson",
+    "load": "ranef.fit.persist",
     "report": "ranef.report",
     "datasets": "ranef.datasets",
     "Table": "ranef.table",
@@ -61,4 +61,6 @@ if TYPE_CHECKING:  # what type checkers see; kept equal to PUBLIC by a test
     from ranef.errors import ModelError as ModelError
     from ranef.errors import RanefError as RanefError
     from ranef.errors import SavedModelError as SavedModelError
+    from ranef.fit.henderson import henderson as henderson
+    from ranef.fit.persist import load as load
     from ranef.table import Table as Table
