@@ -234,7 +234,7 @@ class Parser:
     def _is_structure(self, token: Token, bracket: Bracket) -> bool:
         if structure_of(token.text):
             return True
-        if token.text == "I" or bracket.logical is not None:
+        if token.text in ("I", "offset") or bracket.logical is not None:
             return False
         hint = f"Known are {known_structures()}. For a logical or, write I(a | b)."
         raise self.error(f"`{token.text}` names no covariance structure.", token, hint)
@@ -281,4 +281,4 @@ class Parser:
 
 
 def _is_positive_number(node: Expression) -> bool:
-    return isinstance(node, Literal) and type(node.value) in (int, float) and node.value >= 0  # type: ignore[operator]
+    return isinstance(node, Literal) and type(node.value) in (int, float) and node.value > 0  # type: ignore[operator]
