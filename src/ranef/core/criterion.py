@@ -16,9 +16,11 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ranef.core.block import Block
 from ranef.core.dense import Dense
 from ranef.core.em import em_step
 from ranef.core.gram import Gram
+from ranef.core.landscape import effort, unimodal
 from ranef.core.layout import Layout
 from ranef.core.pieces import LinAlgError, Pieces, differentiate
 from ranef.core.plain import Plain
@@ -31,12 +33,16 @@ from ranef.optim.problem import Evaluation
 
 Index = NDArray[np.intp]
 SMALLEST = 1e-300
+FEW = 120  # effects that are cheaper in one dense matrix than by structure
+DIFFERENCE = 1e-4  # of a parameter's size: the error of a central difference is about its square, the rounding 1e-16 over it
 
 
 class Engine(Protocol):
     """Answers for one set of Gram blocks, at any Lambda of the blocks."""
 
     def pieces(self, factors: list[Array], order: int) -> Pieces: ...
+
+    def saturated(self) -> Array: ...
 
     def projections(self, factors: list[Array]) -> list[Array]: ...
 
@@ -75,6 +81,16 @@ class Criterion:
         return tuple((part.theta, part.covariance) for _, part in self.layout.parts)
 
     @property
+    def effort(self) -> float:
+        """Floating-point operations of an evaluation, to an order of magnitude."""
+        return effort(self.gram)
+
+    @property
+    def unimodal(self) -> bool:
+        """Is the criterion known to have a single optimum?"""
+        return unimodal(self.gram)
+
+    @property
     def nu(self) -> int:
         """The degrees of freedom that sigma is profiled with: n, or n - rank X under REML."""
         return self.gram.nobs - self.gram.rank if self.reml else self.gram.nobs
@@ -109,6 +125,21 @@ class Criterion:
         hessian = jacobian @ traces.hessian @ jacobian.T + self.layout.curvature(theta, traces.gradient)
         return Evaluation(theta, value, gradient, hessian, traces.exact)
 
+    def hessian(self, theta: Array) -> Array:
+        """(q, q) the exact Hessian, by central differences of the exact gradient where the engine leaves h and e out."""
+        at = self.evaluate(theta, 2)
+        if at.hessian is not None and at.exact:
+            return at.hessian
+        out = np.empty((self.size, self.size))
+        for i in range(self.size):
+            step = np.zeros(self.size)
+            step[i] = DIFFERENCE * max(abs(theta[i]), 0.1)
+            up, down = (self.evaluate(theta + s, 1).gradient for s in (step, -step))
+            if up is None or down is None:
+                raise LinAlgError("the criterion is not finite beside theta")
+            out[i] = (up - down) / (2.0 * step[i])
+        return (out + out.T) / 2
+
     def em_step(self, theta: Array) -> Array:
         """theta after one step of the EM algorithm."""
         return em_step(self.pieces(theta, 1), self.layout, theta, self.gram.nobs, self.nu, self.reml)
@@ -142,7 +173,9 @@ def choose_engine(gram: Gram) -> Engine:
     """The cheapest engine that the crossing of the factors allows."""
     if not gram.layout.blocks:
         return Plain(gram)
-    return Single.of(gram) if len(gram.layout.blocks) == 1 else Dense.of(gram)
+    if len(gram.layout.blocks) == 1:
+        return Single.of(gram)
+    return Dense.of(gram) if sum(block.size for block in gram.layout.blocks) <= FEW else Block.of(gram)
 
 
 def vanished(factor: Array, names: tuple[str, ...], group: str, tolerance: float = 1e-5) -> list[str]:

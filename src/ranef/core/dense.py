@@ -7,6 +7,7 @@ R R' = Z'Z (pivoted Cholesky), E = R^-1 Z'[X y], T = Lambda'R, K = I + T'T = L L
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +16,8 @@ from scipy.linalg import block_diag, lapack, solve, solve_triangular
 from scipy.linalg.blas import dsyrk
 
 from ranef.core.gram import Gram
-from ranef.core.pieces import Gls, LinAlgError, Pieces, direction_forms, direction_products
+from ranef.core.moments import full_pieces, level_tiles
+from ranef.core.pieces import Gls, LinAlgError, Pieces
 from ranef.covariance.base import Array
 
 Index = NDArray[np.intp]
@@ -42,6 +44,11 @@ class Dense:
         E = np.linalg.solve(gram_root, root.T @ ZW) if c else np.zeros((0, ZW.shape[1]))
         return cls(gram, np.asfortranarray(np.hstack([root.T, E])), gram.ww - E.T @ E, offsets)
 
+    @property
+    def spans(self) -> list[slice]:
+        """The rows of each block."""
+        return [slice(a, b) for a, b in itertools.pairwise(self.offsets)]
+
     def pieces(self, factors: list[Array], order: int) -> Pieces:
         q, c = self.offsets[-1], len(self.right)
         T = np.empty((q, c), order="F")
@@ -60,7 +67,11 @@ class Dense:
         Y = solve_triangular(L, self.right, lower=True, check_finite=False)
         full = Y.T @ Y
         gls = Gls.of(self.rest + full[q:, q:])
-        return self._derivatives(logdet, gls, full[:q, :q], full[:q, q:] @ gls.rotation(), order)
+        return full_pieces(self.gram.layout, self.spans, logdet, gls, full[:q, :q], full[:q, q:] @ gls.rotation(), order)
+
+    def saturated(self) -> Array:
+        """(r+1, r+1) what the random columns leave of [X y]'[X y]."""
+        return self.rest
 
     def projections(self, factors: list[Array]) -> list[Array]:
         """Z'V^-1 [X L^-T, P y] of every level of every block: [(m, k, r+1)]."""
@@ -82,45 +93,12 @@ class Dense:
 
     def conditional(self, factors: list[Array], f: int, g: int, rows: Index, columns: Index) -> Array:
         """(c, k_f, k_g) tiles of Lambda (Lambda'Z'Z Lambda + I)^-1 Lambda' at the pairs of levels (rows of f, columns of g)."""
-        return self._levels(self._full_conditional(factors), f, g)[rows, :, columns, :]
+        return level_tiles(self.gram.layout, self.spans, self._full_conditional(factors), f, g)[rows, :, columns, :]
 
     def _full_conditional(self, factors: list[Array]) -> Array:
         ZZ, _ = cross_products(self.gram, self.offsets)
         lam = block_diag(*(np.kron(np.eye(b.levels), factor) for b, factor in zip(self.gram.layout.blocks, factors, strict=True)))
         return lam @ solve(lam.T @ ZZ @ lam + np.eye(len(ZZ)), lam.T, assume_a="pos")
-
-    def _derivatives(self, logdet: float, gls: Gls, M: Array, B: Array, order: int) -> Pieces:
-        layout = self.gram.layout
-        f, a, b = layout.directions
-        parts = [self._levels(M, i, i) for i in range(len(layout.blocks))]
-        totals = [np.einsum("jajb->ab", part) for part in parts]
-        t = np.array([totals[i][j, k] * (1.0 if j == k else 2.0) for i, j, k in zip(f, a, b, strict=True)])
-        sums = []
-        for i, block in enumerate(layout.blocks):
-            own = B[self.offsets[i] : self.offsets[i + 1]].reshape(block.levels, -1)
-            sums.append((own.T @ own).reshape(block.width, B.shape[1], block.width, B.shape[1]).swapaxes(1, 2))
-        F = direction_forms(layout, sums)
-        if order == 1:
-            return Pieces(logdet, gls, t, F)
-        outer_x, outer_y = B[:, :-1] @ B[:, :-1].T, np.outer(B[:, -1], B[:, -1])
-        h, e, y = (self._contract(M, other) for other in (M, outer_x, outer_y))
-        return Pieces(logdet, gls, t, F, h, e, y)
-
-    def _levels(self, M: Array, f: int, g: int) -> Array:
-        """(m_f, k_f, m_g, k_g) view of a block of M."""
-        first, second = self.gram.layout.blocks[f], self.gram.layout.blocks[g]
-        rows, columns = slice(self.offsets[f], self.offsets[f + 1]), slice(self.offsets[g], self.offsets[g + 1])
-        return M[rows, columns].reshape(first.levels, first.width, second.levels, second.width)
-
-    def _contract(self, A: Array, B: Array) -> Array:
-        product = {}
-        for f in range(len(self.offsets) - 1):
-            for g in range(f, len(self.offsets) - 1):
-                left, right = (self._levels(X, f, g).transpose(1, 3, 0, 2) for X in (A, B))
-                k_f, k_g = left.shape[:2]
-                table = left.reshape(k_f * k_g, -1) @ right.reshape(k_f * k_g, -1).T
-                product[f, g] = table.reshape(k_f, k_g, k_f, k_g)
-        return direction_products(self.gram.layout, product)
 
 
 def cross_products(gram: Gram, offsets: tuple[int, ...]) -> tuple[Array, Array]:

@@ -1,0 +1,106 @@
+"""Several grouping factors with many levels: eliminate a chain of nested factors level by level, keep the rest as one dense matrix.
+
+The derivation is in docs/explanation/likelihood.md. Second derivatives are exact where the matrix of all effects is affordable;
+elsewhere h and e are left out, and the criterion uses the average information.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ranef.core.elimination import Plan, plan
+from ranef.core.gram import Gram, Index
+from ranef.core.pieces import Pieces
+from ranef.core.posterior import Posterior
+from ranef.core.state import State
+from ranef.core.system import System
+from ranef.covariance.base import Array
+from ranef.errors import MemoryEstimateError
+
+LARGE = 1 << 28  # bytes that are worth a question
+HUGE = 1e5  # a relative standard deviation beyond which effects are as good as fixed, and Lambda'N Lambda + I is not yet singular
+EXACT = 3e8  # q^2 q2, the multiplications of a full M: about ten milliseconds
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """The engine for crossed and nested factors."""
+
+    system: System
+    exact: bool
+    _last: dict[bytes, State] = field(default_factory=dict, repr=False)  # the state that `apply` and `projections` share
+
+    @classmethod
+    def of(cls, gram: Gram) -> Block:
+        """Raises MemoryEstimateError when the dense matrix would not fit."""
+        chosen, exact = _choose(gram)
+        _refuse_beyond_memory(gram, chosen)
+        return cls(System.of(gram, chosen), exact)
+
+    def with_gram(self, gram: Gram) -> Block:
+        """The same design with another response."""
+        return Block(self.system.with_gram(gram), self.exact)
+
+    def pieces(self, factors: list[Array], order: int) -> Pieces:
+        full = self.exact and order > 0
+        state = State.of(self.system, factors, keep=full)
+        if order == 0:
+            return Pieces(state.logdet, state.gls)
+        return state.full_pieces(order) if full else state.selected_pieces(order)
+
+    def saturated(self) -> Array:
+        """(r+1, r+1) what the random columns leave of [X y]'[X y], but for a share of 1/HUGE^2."""
+        return State.of(self.system, [HUGE * np.eye(block.width) for block in self.system.gram.layout.blocks], keep=False).W
+
+    def projections(self, factors: list[Array]) -> list[Array]:
+        """Z'V^-1 [X L^-T, P y] of every level of every block: [(m, k, r+1)]."""
+        return self._state(factors).projections
+
+    def apply(self, factors: list[Array], vectors: list[Array]) -> list[Array]:
+        """Z'V^-1 Z times vectors [(m, k, c)]."""
+        return self._state(factors).apply(vectors)
+
+    def conditional(self, factors: list[Array], f: int, g: int, rows: Index, columns: Index) -> Array:
+        """(c, k_f, k_g) tiles of Lambda (Lambda'Z'Z Lambda + I)^-1 Lambda' at the pairs of levels (rows of f, columns of g)."""
+        if f == g and np.array_equal(rows, columns):
+            return Posterior.of(State.of(self.system, factors, keep=False)).own(f)[rows]
+        return Posterior.between(self._state(factors), f, g, rows, columns)
+
+    def _state(self, factors: list[Array]) -> State:
+        key = b"".join(lam.tobytes() for lam in factors)
+        if key not in self._last:
+            state = State.of(self.system, factors, keep=False)
+            self._last.clear()
+            self._last[key] = state
+        return self._last[key]
+
+
+def _choose(gram: Gram) -> tuple[Plan, bool]:
+    """One eliminated factor and exact second derivatives where they are cheap, else the longest chain."""
+    q = sum(block.size for block in gram.layout.blocks)
+    short = plan(gram, longest=1)
+    if float(q) ** 2 * short.dense_size(gram) <= EXACT:
+        return short, True
+    return plan(gram), False
+
+
+def _refuse_beyond_memory(gram: Gram, chosen: Plan) -> None:
+    """S and, near a boundary, N: two dense matrices of q2 x q2."""
+    size = 2 * 8.0 * float(chosen.dense_size(gram)) ** 2
+    if size < LARGE:
+        return
+    from ranef.schema.memory import SHARE, available_bytes
+
+    room = available_bytes()
+    if size <= SHARE * room:
+        return
+    terms, blocks = gram.standard.design.terms, gram.layout.blocks
+    first, second = (max(part, key=lambda f: blocks[f].size) for part in (chosen.chain, chosen.dense))
+    names = [f"{terms[blocks[f].parts[0].term].group.name} ({blocks[f].levels} levels)" for f in (first, second)]
+    raise MemoryEstimateError(
+        f"The crossing of {names[0]} with {names[1]} needs a dense matrix of {chosen.dense_size(gram)} rows: "
+        f"{size:.3g} bytes, of which {room:.3g} are available",
+        hint="Merge rare levels of the second factor, drop one of its terms, or use a machine with more memory.",
+    )

@@ -1,0 +1,66 @@
+"""Posterior covariances of random effects, relative to sigma^2: tiles of Lambda (Lambda'Z'Z Lambda + I)^-1 Lambda'."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ranef.core.gram import Index
+from ranef.core.remainder import Inverse
+from ranef.core.selected import Selected
+from ranef.core.state import State
+from ranef.core.system import System
+from ranef.covariance.base import Array
+
+COLUMNS = 64  # right-hand sides at a time
+
+
+@dataclass(frozen=True, eq=False)
+class Posterior:
+    """The selected inverse of a system at Lambda."""
+
+    system: System
+    stages: Sequence[Selected]
+    inverse: Inverse | None
+
+    @classmethod
+    def of(cls, state: State) -> Posterior:
+        """Uses the state up."""
+        return cls(state.system, *state.select())
+
+    def own(self, f: int) -> Array:
+        """(m, k, k) of the effects of each level of block f."""
+        plan = self.system.plan
+        if f in plan.chain:
+            return self.stages[plan.chain.index(f)].own
+        assert self.inverse is not None
+        return self.inverse.tiles(plan.dense.index(f))
+
+    @staticmethod
+    def between(state: State, f: int, g: int, rows: Index, columns: Index) -> Array:
+        """(c, k_f, k_g) at pairs of levels, by solving for the factor of which fewer levels are asked for."""
+        first, second = (np.unique(levels, return_inverse=True) for levels in (rows, columns))
+        if len(first[0]) < len(second[0]):
+            return Posterior.between(state, g, f, columns, rows).swapaxes(1, 2)
+        levels, where = second
+        k_f, k_g = (state.system.gram.layout.blocks[i].width for i in (f, g))
+        out = np.empty((len(rows), k_f, k_g))
+        step = max(1, COLUMNS // k_g)
+        for start in range(0, len(levels), step):
+            solved = _columns(state, g, levels[start : start + step])[f]
+            at = np.flatnonzero((where >= start) & (where < start + step))
+            out[at] = solved[rows[at][:, None], :, (where[at] - start)[:, None] * k_g + np.arange(k_g)].swapaxes(1, 2)
+        return out
+
+
+def _columns(state: State, g: int, levels: Index) -> list[Array]:
+    """Per block (m, k, levels k_g): Omega E - Omega Z'V^-1 Z Omega E for the unit vectors E of some levels of g."""
+    blocks, omegas = state.system.gram.layout.blocks, [lam @ lam.T for lam in state.factors]
+    k = blocks[g].width
+    units = [np.zeros((block.levels, block.width, len(levels) * k)) for block in blocks]
+    for i, level in enumerate(levels):
+        units[g][level, :, i * k : (i + 1) * k] = omegas[g]
+    applied = state.apply(units)
+    return [unit - omega @ part for unit, omega, part in zip(units, omegas, applied, strict=True)]

@@ -1,0 +1,113 @@
+"""The block engine answers as the dense one does, for every crossing and nesting, at ordinary, extreme and singular Lambda."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.unit.core.designs import gram_of, random_design, random_factors
+
+from ranef.core import block as block_module
+from ranef.core.block import Block
+from ranef.core.dense import Dense
+from ranef.core.elimination import nested, plan
+from ranef.core.gram import Gram
+from ranef.core.pieces import Pieces
+from ranef.core.system import System
+from ranef.errors import MemoryEstimateError
+
+MODELS = [
+    ("crossed", (1, 1)), ("crossed", (2, 1)), ("crossed", (1, 2, 3)), ("nested", (1, 1)), ("nested", (1, 1, 1)),
+    ("nested", (2, 3, 1)), ("mixed", (1, 1, 1, 1)), ("mixed", (2, 2, 1)), ("mixed", (2, 1, 3, 2)),
+]  # fmt: skip
+KINDS = ["ordinary", "tiny", "large", "singular", "zero"]
+
+
+def both_ways(gram: Gram) -> list[Block]:
+    """With one stage and everything exact, and with the longest chain and the selected inverse."""
+    return [Block(System.of(gram, plan(gram, longest=1)), True), Block(System.of(gram, plan(gram)), False)]
+
+
+def assert_same(found: Pieces, expected: Pieces, tolerance: float = 1e-9) -> None:
+    assert found.logdet_u == pytest.approx(expected.logdet_u, rel=1e-11, abs=1e-11)
+    assert found.gls.pwrss == pytest.approx(expected.gls.pwrss, rel=tolerance)
+    np.testing.assert_allclose(found.gls.gamma, expected.gls.gamma, rtol=tolerance, atol=tolerance)
+    for name in ("t", "F", "h", "e", "y"):
+        one, other = getattr(found, name), getattr(expected, name)
+        if one is not None:
+            np.testing.assert_allclose(one, other, rtol=tolerance, atol=tolerance * np.abs(other).max(), err_msg=name)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("shape", "widths"), MODELS)
+def test_pieces_are_those_of_the_dense_engine(shape: str, widths: tuple[int, ...], kind: str) -> None:
+    gram = gram_of(random_design(1, shape, widths, weighted=True))
+    factors = random_factors(gram, 3, kind)
+    expected = Dense.of(gram).pieces(factors, 2)
+    for engine in both_ways(gram):
+        for order in (0, 1, 2):
+            assert_same(engine.pieces(factors, order), expected, 1e-7 if kind == "large" else 1e-9)
+
+
+@given(seed=st.integers(0, 10_000), model=st.sampled_from(MODELS), n=st.integers(45, 150))
+def test_pieces_of_any_unbalanced_design(seed: int, model: tuple[str, tuple[int, ...]], n: int) -> None:
+    gram = gram_of(random_design(seed, *model, n=n))
+    factors = random_factors(gram, seed)
+    expected = Dense.of(gram).pieces(factors, 2)
+    for engine in both_ways(gram):
+        assert_same(engine.pieces(factors, 2), expected, 1e-7)
+
+
+@pytest.mark.parametrize(("shape", "widths"), MODELS)
+def test_solutions_and_posterior_covariances(shape: str, widths: tuple[int, ...]) -> None:
+    gram = gram_of(random_design(2, shape, widths))
+    factors, dense, rng = random_factors(gram, 5), Dense.of(gram), np.random.default_rng(0)
+    blocks = gram.layout.blocks
+    vectors = [rng.normal(size=(block.levels, block.width, 3)) for block in blocks]
+    for engine in both_ways(gram):
+        for found, expected in (
+            (engine.projections(factors), dense.projections(factors)),
+            (engine.apply(factors, vectors), dense.apply(factors, vectors)),
+        ):
+            for one, other in zip(found, expected, strict=True):
+                np.testing.assert_allclose(one, other, atol=1e-9 * np.abs(other).max())
+        for f, first in enumerate(blocks):
+            for g, second in enumerate(blocks):
+                rows, columns = rng.integers(0, first.levels, 30), rng.integers(0, second.levels, 30)
+                columns = rows if f == g else columns
+                np.testing.assert_allclose(
+                    engine.conditional(factors, f, g, rows, columns), dense.conditional(factors, f, g, rows, columns), atol=1e-11
+                )
+
+
+def test_the_chain_follows_the_data_and_not_the_formula() -> None:
+    gram = gram_of(random_design(1, "mixed", (1, 1, 1, 1)))
+    assert nested(gram, 0, 2)
+    assert nested(gram, 2, 3)
+    assert not nested(gram, 2, 0)
+    assert plan(gram).chain == (0, 2, 3)
+    assert plan(gram).dense == (1,)
+    assert plan(gram, longest=1).chain == (0,)
+
+
+def test_another_response_needs_no_new_plan() -> None:
+    design = random_design(4, "mixed", (2, 1, 1))
+    gram, y = gram_of(design), np.random.default_rng(1).normal(size=design.nobs)
+    factors, other = random_factors(gram, 1), gram.with_response(y)
+    for engine in both_ways(gram):
+        assert_same(engine.with_gram(other).pieces(factors, 2), Dense.of(other).pieces(factors, 2))
+
+
+def test_what_is_left_when_effects_are_free() -> None:
+    gram = gram_of(random_design(6, "crossed", (1, 1)))
+    found, expected = Block.of(gram).saturated(), Dense.of(gram).saturated()
+    np.testing.assert_allclose(found, expected, atol=1e-6 * np.abs(expected).max())
+
+
+def test_a_crossing_beyond_memory_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    gram = gram_of(random_design(1, "crossed", (1, 1)))
+    monkeypatch.setattr(block_module, "LARGE", 0)
+    monkeypatch.setattr("ranef.schema.memory.available_bytes", lambda: 100.0)
+    with pytest.raises(MemoryEstimateError, match=r"a \(12 levels\) with b \(7 levels\).*784 bytes"):
+        Block.of(gram)
