@@ -136,8 +136,8 @@ class Parser:
             operands.append(self._grown(node, left, right) if mode is Mode.VALUE else node)
         elif token.text == "+":
             operands.append(right)
-        elif token.text == "-" and mode is Mode.VALUE and _is_positive_number(right):
-            operands.append(Literal(-right.value, start=token.start, stop=right.stop))  # type: ignore[attr-defined]
+        elif token.text == "-" and mode is Mode.VALUE and _is_number_without_sign(right):
+            operands.append(Literal(0 - right.value, start=token.start, stop=right.stop))  # type: ignore[attr-defined]
         elif mode is Mode.TERMS and isinstance(right, Operation) and len(right.operands) == 1:
             operands.append(right.operands[0])
         else:
@@ -280,5 +280,5 @@ class Parser:
         return token.text
 
 
-def _is_positive_number(node: Expression) -> bool:
-    return isinstance(node, Literal) and type(node.value) in (int, float) and node.value > 0  # type: ignore[operator]
+def _is_number_without_sign(node: Expression) -> bool:
+    return isinstance(node, Literal) and type(node.value) in (int, float) and node.value >= 0  # type: ignore[operator]
