@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from ranef.fit.fit import Fit
 
 Form = Literal["multiplied", "classical"]
-SINGULAR = 1e-6  # a root of Omega whose smallest singular value is below this share of the largest has no usable inverse
 DENSE_LIMIT = 4000
 
 
@@ -80,6 +79,12 @@ def henderson(fit: Fit, form: Form = "multiplied") -> Equations:
     needs_rows(fit, "henderson()")
     if form not in ("multiplied", "classical"):
         raise ModelError(f"form={form!r} is not known.", hint='Use "multiplied" or "classical".')
+    if form == "classical" and fit.optimum.boundary:
+        raise ModelError(
+            f"The covariance matrix of the random effects has no inverse ({'; '.join(fit.optimum.boundary)}), so the classical form of "
+            "Henderson's equations does not exist.",
+            hint='Use form="multiplied", which has the same solution.',
+        )
     design, solution, kept = fit.model.design, fit.solution, list(fit.criterion.gram.standard.kept)
     points = design_points(design, fit.criterion.layout)
     columns = sparse.hstack([sparse.csr_array(design.X[:, kept]), _random_columns(fit, points)], format="csr")
@@ -93,7 +98,7 @@ def henderson(fit: Fit, form: Form = "multiplied") -> Equations:
         coefficient, rhs = left @ coefficient, left @ rhs
         extra = sparse.eye_array(q)
     else:
-        extra = _per_level(fit, [_inverse(root, factor.name) for root, factor in zip(roots, factors(fit), strict=True)])
+        extra = _per_level(fit, [_inverse(root) for root in roots])
     corner = sparse.block_diag([sparse.csr_array((p, p)), extra], format="csr")
     return Equations((coefficient + corner).tocsc(), rhs, _names(fit), p, G, form)
 
@@ -116,16 +121,8 @@ def _per_level(fit: Fit, matrices: list[Array]) -> Any:
     return sparse.block_diag(blocks, format="csc")
 
 
-def _inverse(root: Array, group: str) -> Array:
-    """(k, k) inverse of root root'. Raises ModelError where it has none."""
-    lengths = np.sqrt(np.einsum("ij,ij->i", root, root))
-    scaled = root / np.where(lengths > 0, lengths, 1.0)[:, None]
-    values = np.linalg.svd(scaled, compute_uv=False)
-    if not np.all(lengths > 0) or values[-1] <= SINGULAR * values[0]:
-        raise ModelError(
-            f"The random effects of {group} have a singular covariance matrix, so the classical form of Henderson's equations does not exist.",
-            hint='Use form="multiplied", which has the same solution.',
-        )
+def _inverse(root: Array) -> Array:
+    """(k, k) inverse of root root'."""
     inverse = np.linalg.solve(root, np.eye(len(root)))
     return inverse.T @ inverse
 
