@@ -10,15 +10,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ranef.glossary import Rule, entry
+
+Values = Sequence[Any] | NDArray[Any]  # one column
 
 DIGITS = 4  # significant digits of a standard error, and of a quantity that has none
 WIDEST = 7  # digits before and after the point, beyond which a number is written with a power of ten
 NAN = "NaN"
 
 
-def rule_of(name: str, values: Sequence[Any]) -> Rule:
+def rule_of(name: str, values: Values) -> Rule:
     """The rule of the glossary; for unknown columns: text, count or size, by the values. Text stays text under any rule."""
     kinds = {_kind(value) for value in values} - {"none"}
     if "text" in kinds:
@@ -29,7 +32,7 @@ def rule_of(name: str, values: Sequence[Any]) -> Rule:
     return "count" if kinds == {"int"} else "size" if kinds else "text"
 
 
-def shown(columns: Mapping[str, Sequence[Any]]) -> dict[str, list[str]]:
+def shown(columns: Mapping[str, Values]) -> dict[str, list[str]]:
     """Every cell as text, without padding; the columns on the scale of the response share their decimals."""
     rules = {name: rule_of(name, values) for name, values in columns.items()}
     errors = _numbers(columns["std_error"]) if "std_error" in columns and rules["std_error"] == "estimate" else None
@@ -38,12 +41,17 @@ def shown(columns: Mapping[str, Sequence[Any]]) -> dict[str, list[str]]:
 
 def heading(name: str, headings: Mapping[str, str]) -> str:
     known = entry(name)
-    return headings[name] if name in headings else name if known is None else known.heading
+    return headings.get(name, name if known is None else known.heading)
 
 
 def number(value: float, rule: Rule = "size") -> str:
     """One number on its own, by a rule of the glossary."""
     return _column(rule, [value], None)[0]
+
+
+def scaled(values: Sequence[float], error: float) -> list[str]:
+    """Numbers with the decimals that their common standard error supports."""
+    return _scaled(values, [error] * len(values))
 
 
 def p_value(p: float) -> str:
@@ -83,7 +91,7 @@ def _point(text: str) -> int:
     return place if place >= 0 else len(text)
 
 
-def _column(rule: Rule, values: Sequence[Any], errors: list[float] | None) -> list[str]:
+def _column(rule: Rule, values: Values, errors: list[float] | None) -> list[str]:
     if rule == "text":
         return ["" if value is None else str(value) for value in values]
     numbers = _numbers(values)
@@ -103,7 +111,7 @@ def _fixed(rule: Rule, value: float) -> str:
     if rule == "p":
         return p_value(value)
     if rule == "count":
-        return f"{value:.0f}"
+        return f"{value:.0f}" if value == round(value) else f"{value:.1f}"
     if rule == "df":
         return f"{value:.2f}" if value < 9.995 else f"{value:.1f}" if value < 9999.95 else f"{value:.0f}"
     decimals = {"statistic": 2, "fraction": 3, "criterion": 2}.get(rule, 2)
@@ -146,7 +154,7 @@ def _unsigned(text: str) -> str:
     return text[1:] if text.startswith("-") and float(text) == 0 else text
 
 
-def _numbers(values: Sequence[Any]) -> list[float]:
+def _numbers(values: Values) -> list[float]:
     return [math.nan if value is None else float(value) for value in values]
 
 

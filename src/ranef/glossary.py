@@ -82,7 +82,7 @@ GLOSSARY: dict[str, Column] = {
     "structure": Column("Structure", "text", "covariance structure of the term"),
     "parameters": Column("Parameters", "count", "covariance parameters"),
     "min_rows": Column("Min. rows", "count", "rows of the smallest level"),
-    "median_rows": Column("Median rows", "df", "rows of the median level"),
+    "median_rows": Column("Median rows", "count", "rows of the median level"),
     "max_rows": Column("Max. rows", "count", "rows of the largest level"),
     "first": Column("First", "text", "the first of two grouping factors"),
     "second": Column("Second", "text", "the second of two grouping factors"),

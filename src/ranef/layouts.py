@@ -39,7 +39,7 @@ def text(table: Table, width: int = 80) -> str:
 
 
 def html(table: Table) -> str:
-    """A table element in a scrollable box; every text of the user is escaped. The colours are those of the page around it."""
+    """A table element in a scrollable box, to be used with STYLE; all text is escaped. Colours are those of the page."""
     cut = _cut(len(table))
     shown = _shown(table, cut)
     numeric = {name: cells.rule_of(name, table[name]) != "text" for name in table.columns}
@@ -53,7 +53,7 @@ def html(table: Table) -> str:
     body = "".join(f"<tr>{row}</tr>" for row in rows)
     caption = f"<caption>{escape(table.title)}</caption>" if table.title else ""
     notes = "".join(f"<p>{escape(note)}</p>" for note in table.footnotes())
-    return f'{STYLE}<div class="ranef"><table>{caption}<thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>{notes}</div>'
+    return f'<div class="ranef"><table>{caption}<thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>{notes}</div>'
 
 
 def latex(table: Table) -> str:

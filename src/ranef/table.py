@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from os import PathLike
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from ranef import cells
+from ranef.cells import Values
 from ranef.errors import DataError
 
 SPREADSHEET_FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -30,7 +31,7 @@ class Table:
     multiple comparisons. `frame_kind` is the kind of frame that `.frame` gives: the user's.
     """
 
-    columns: Mapping[str, Sequence[Any]]
+    columns: Mapping[str, Values]
     title: str = ""
     notes: tuple[str, ...] = ()
     frame_kind: str = "pandas"
@@ -41,7 +42,7 @@ class Table:
     def __len__(self) -> int:
         return len(next(iter(self.columns.values()), ()))
 
-    def __getitem__(self, column: str) -> Sequence[Any]:
+    def __getitem__(self, column: str) -> Values:
         try:
             return self.columns[column]
         except KeyError:
@@ -96,11 +97,11 @@ class Table:
 
         return latex(self)
 
-    def to_html(self) -> str:
-        """An HTML fragment with its own style; fits light and dark pages."""
-        from ranef.layouts import html
+    def to_html(self, *, style: bool = True) -> str:
+        """An HTML fragment, with its own style unless told; fits light and dark pages."""
+        from ranef.layouts import STYLE, html
 
-        return html(self)
+        return (STYLE if style else "") + html(self)
 
     def to_dict(self) -> dict[str, list[Any]]:
         """Column to list of plain Python values, as JSON has them (a value that is not a number becomes None)."""
@@ -128,11 +129,10 @@ class Table:
         return self.to_html()
 
 
-def _plain(values: Sequence[Any]) -> Any:
+def _plain(values: Values) -> Any:
     """A list or array that every frame library takes: numbers as arrays, the rest as lists."""
-    array = values if isinstance(values, np.ndarray) else None
-    if array is not None and array.dtype != object:
-        return array
+    if isinstance(values, np.ndarray) and values.dtype != object:
+        return values
     plain = [value.item() if isinstance(value, np.generic) else value for value in values]
     numbers = plain and all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in plain)
     return np.asarray(plain) if numbers else plain

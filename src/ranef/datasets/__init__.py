@@ -64,7 +64,7 @@ def describe(name: str | None = None) -> Table:
 
 def _variables(data: Dataset) -> Table:
     variables = data.variables
-    columns = {
+    columns: dict[str, list[str]] = {
         "name": [v.name for v in variables],
         "kind": [v.kind for v in variables],
         "unit": [v.unit for v in variables],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ranef.report.facts import blocks
 
@@ -18,46 +18,45 @@ def equation(fit: Fit) -> str:
     terms = [block for block in blocks(fit.varcorr) if block[0]["term1"] is not None]
     lines = [_mean(fit, terms)]
     lines += [_distribution(block, place, len(terms)) for place, block in enumerate(terms)]
-    lines.append(f"{_sub(_i('ε'), _i('i'))}{_o('~')}{_normal('<mn>0</mn>', _square('σ'))}")
+    error = f"<msup>{_i('σ')}{_n(2)}</msup>"
+    lines.append(f"{_sub(_i('ε'), _i('i'))}{_o('~')}{_normal(error)}")
     return "".join(f'<math display="block">{_row(line)}</math>' for line in lines)
 
 
-def _mean(fit: Fit, terms: list[list[dict[str, object]]]) -> str:
+def _mean(fit: Fit, terms: list[list[dict[str, Any]]]) -> str:
     names = list(fit.params.index)
-    parts = [_product(_sub(_i("β"), f"<mn>{j}</mn>"), name) for j, name in enumerate(names)]
+    parts = [_product(_sub(_i("β"), _n(j)), name) for j, name in enumerate(names)]
     if len(names) > MOST_TERMS:
         parts = [f"<msubsup>{_i('x')}{_i('i')}{_o('′')}</msubsup>{_i('β')}"]
     for place, block in enumerate(terms):
-        letter = _letter(place, len(terms))
+        level = f"{_text(block[0]['group'])}{_o('[')}{_i('i')}{_o(']')}"
         for j, row in enumerate(block):
-            index = f"<mn>{j}</mn>{_o(',')}" if len(block) > 1 else ""
-            parts.append(_product(_sub(letter, _row(f"{index}<mtext>{escape(str(row['group']))}</mtext>{_o('[')}{_i('i')}{_o(']')}")), str(row["term1"])))
+            index = f"{_n(j)}{_o(',')}{level}" if len(block) > 1 else level
+            parts.append(_product(_effect(_row(index), place, len(terms)), row["term1"]))
     parts.append(_sub(_i("ε"), _i("i")))
-    response = fit.model.design.response
-    return f"{_sub(_text(response), _i('i'))}{_o('=')}{_o('+').join(parts)}"
+    return f"{_sub(_text(fit.model.design.response), _i('i'))}{_o('=')}{_o('+').join(parts)}"
 
 
-def _distribution(block: list[dict[str, object]], place: int, count: int) -> str:
-    group = f"<mtext>{escape(str(block[0]['group']))}</mtext>"
-    effect = _sub(_letter(place, count), _i("j"))
-    spread = _square("τ", group) if len(block) == 1 else f"<msub>{_i('Σ')}{group}</msub>"
-    return f"{effect}{_o('~')}{_normal('<mn>0</mn>', spread)}<mspace width='1em'/><mtext>for each {escape(str(block[0]['group']))} j</mtext>"
+def _distribution(block: list[dict[str, Any]], place: int, count: int) -> str:
+    group = _text(block[0]["group"])
+    spread = f"<msubsup>{_i('τ')}{group}{_n(2)}</msubsup>" if len(block) == 1 else _sub(_i("Σ"), group)
+    each = f"<mspace width='1em'/><mtext>for each&#160;</mtext>{group}<mspace width='.3em'/>{_i('j')}"
+    return f"{_effect(_i('j'), place, count)}{_o('~')}{_normal(spread)}{each}"
 
 
 def _product(coefficient: str, name: str) -> str:
     return coefficient if name == "(Intercept)" else f"{coefficient}<mspace width='.17em'/>{_sub(_text(name), _i('i'))}"
 
 
-def _letter(place: int, count: int) -> str:
-    return _i("b") if count == 1 else f"<msup>{_i('b')}<mrow>{_o('(')}<mn>{place + 1}</mn>{_o(')')}</mrow></msup>"
+def _effect(index: str, place: int, count: int) -> str:
+    """b with its index; with the number of its term where there are several."""
+    if count == 1:
+        return _sub(_i("b"), index)
+    return f"<msubsup>{_i('b')}{index}{_row(_o('(') + _n(place + 1) + _o(')'))}</msubsup>"
 
 
-def _normal(mean: str, variance: str) -> str:
-    return f"{_i('N')}{_o('(')}{mean}{_o(',')}{variance}{_o(')')}"
-
-
-def _square(letter: str, index: str = "") -> str:
-    return f"<msubsup>{_i(letter)}{index}<mn>2</mn></msubsup>" if index else f"<msup>{_i(letter)}<mn>2</mn></msup>"
+def _normal(variance: str) -> str:
+    return f"{_i('N')}{_o('(')}{_n(0)}{_o(',')}{variance}{_o(')')}"
 
 
 def _sub(base: str, index: str) -> str:
@@ -70,6 +69,10 @@ def _row(inner: str) -> str:
 
 def _i(letter: str) -> str:
     return f"<mi>{letter}</mi>"
+
+
+def _n(number: int) -> str:
+    return f"<mn>{number}</mn>"
 
 
 def _o(sign: str) -> str:

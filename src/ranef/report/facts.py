@@ -1,4 +1,4 @@
-"""What every report of a fit says, before anyone decides how it looks: words, and tables. It computes nothing that the fit has not."""
+"""What every report of a fit says, before anyone decides how it looks: words and tables. Nothing is estimated here."""
 
 from __future__ import annotations
 
@@ -45,7 +45,8 @@ def reason(fit: Fit) -> str:
 
 def verdict(fit: Fit) -> str:
     """The status, and why."""
-    return f"{fit.status}. {reason(fit)}" if reason(fit) else fit.status
+    why = reason(fit).removeprefix("This is an ")
+    return why if why.startswith(fit.status) else f"{fit.status}. {why}".rstrip(". ")
 
 
 def criteria(fit: Fit) -> dict[str, float]:

@@ -12,9 +12,17 @@ if TYPE_CHECKING:
     from ranef.errors import Finding
     from ranef.fit.fit import Fit
 
-COLOURS = {"optimum": "good", "optimum on the boundary": "mind", "not converged": "bad", "note": "good", "warning": "mind", "serious": "bad"}
+COLOURS = {
+    "optimum": "good",
+    "optimum on the boundary": "mind",
+    "not converged": "bad",
+    "note": "good",
+    "warning": "mind",
+    "serious": "bad",
+}
 BADGES = """<style>
-.ranef .badge{display:inline-block;border-radius:.7em;padding:.05em .7em;font-weight:600;font-size:.88em;color:#fff;white-space:nowrap}
+.ranef .badge{display:inline-block;border-radius:.7em;padding:.05em .7em;font-weight:600;font-size:.88em;
+  color:#fff;white-space:nowrap}
 .ranef .good{background:#1f7a4d}.ranef .mind{background:#9a6200}.ranef .bad{background:#b3261e}
 .ranef code{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;font-size:.94em;overflow-wrap:anywhere}
 .ranef .finding{margin:.4em 0;opacity:1;font-size:inherit}
@@ -25,12 +33,17 @@ def summary_fragment(fit: Fit) -> str:
     """The summary of a fit; fits light and dark pages."""
     tables = [facts.random_effects(fit)] if fit.ngroups else []
     tables.append(facts.fixed_effects(fit))
-    criteria = " · ".join(f"{escape(name)} {value:,.2f}" for name, value in facts.criteria(fit).items())
-    return (
-        f'{STYLE}{BADGES}<div class="ranef"><div><b>{escape(facts.kind(fit))}</b> {badge(fit.status)}</div>'
-        f"<div><code>{escape(fit.formula)}</code></div><div>{escape(facts.data_line(fit))} · {criteria.replace('-', chr(0x2212))}</div>"
-        f"{''.join(finding(one) for one in fit.findings)}{''.join(table.to_html().replace(STYLE, '') for table in tables)}</div>"
+    criteria = " · ".join(f"{escape(name)} {value:,.2f}" for name, value in facts.criteria(fit).items()).replace(
+        "-", "\N{MINUS SIGN}"
     )
+    parts = [
+        f"<div><b>{escape(facts.kind(fit))}</b> {badge(fit.status)}</div>",
+        f"<div><code>{escape(fit.formula)}</code></div>",
+        f"<div>{escape(facts.data_line(fit))} · {criteria}</div>",
+        *(finding(one) for one in fit.findings),
+        *(table.to_html(style=False) for table in tables),
+    ]
+    return f'{STYLE}{BADGES}<div class="ranef">{"".join(parts)}</div>'
 
 
 def badge(word: str) -> str:

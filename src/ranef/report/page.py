@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from html import escape
+from importlib.resources import files
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,33 +21,7 @@ from ranef.table import Table
 if TYPE_CHECKING:
     from ranef.fit.fit import Fit
 
-PAGE = """<style>
-:root{color-scheme:light dark;--page:#fbfbfa;--card:#fff;--ink:#1d2024;--soft:#646b73;--line:#e3e4e6;--mark:#2563a8}
-@media (prefers-color-scheme:dark){:root{--page:#15171a;--card:#1d2024;--ink:#e8e9eb;--soft:#9aa1a9;--line:#33373d;--mark:#79b0ee}}
-*{box-sizing:border-box}
-body{margin:0;background:var(--page);color:var(--ink);font:16px/1.55 system-ui,-apple-system,"Segoe UI",sans-serif}
-main{max-width:900px;margin:0 auto;padding:2.2rem 1rem 4rem}
-h1{font-size:1.65rem;line-height:1.25;margin:.1rem 0 .5rem;overflow-wrap:anywhere}
-h2{font-size:1.08rem;margin:0 0 .6rem}
-.eyebrow{color:var(--soft);font-size:.92rem;margin:0}
-section{background:var(--card);border:1px solid var(--line);border-radius:10px;padding:1.1rem 1.3rem;margin:1rem 0}
-.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(118px,1fr));gap:.6rem;margin:1.1rem 0 0}
-.tiles div{background:var(--card);border:1px solid var(--line);border-radius:10px;padding:.55rem .8rem}
-.tiles b{display:block;font-size:1.15rem;font-weight:600;font-variant-numeric:tabular-nums}
-.tiles span{color:var(--soft);font-size:.84rem}
-.charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,310px),1fr));gap:1.2rem;align-items:start}
-figure{margin:0}figcaption{color:var(--soft);font-size:.86rem;margin-top:.2rem}
-svg{width:100%;max-width:520px;height:auto;display:block;font:10.5px system-ui,sans-serif;fill:var(--soft)}
-svg .grid{stroke:var(--line);stroke-width:.7;fill:none}svg .axis{stroke:var(--soft);stroke-width:1;fill:none}
-svg .dot{fill:var(--mark);fill-opacity:.62}svg .bar{stroke:var(--mark);stroke-width:1.3;fill:none;stroke-opacity:.75}
-svg .trend{stroke:#d2691e;stroke-width:1.8;fill:none;stroke-linejoin:round}svg .zero{stroke:var(--soft);stroke-width:1;stroke-dasharray:4 3;fill:none}
-math{font-size:1.08rem;margin:.35rem 0}.scroll{overflow-x:auto}
-pre{background:var(--page);border:1px solid var(--line);border-radius:8px;padding:.8rem 1rem;overflow-x:auto;font-size:.88rem;line-height:1.5;margin:.3rem 0}
-p,li{max-width:68ch}ul{padding-left:1.2rem;margin:.2rem 0}
-footer{color:var(--soft);font-size:.84rem}
-@media (max-width:520px){main{padding:1.2rem .7rem 3rem}section{padding:.9rem .9rem}h1{font-size:1.3rem}}
-@media print{body{background:#fff}section,.tiles div{break-inside:avoid}}
-</style>"""
+PAGE = f"<style>{files('ranef.report').joinpath('page.css').read_text(encoding='utf-8')}</style>"
 
 
 def report(fit: Fit, path: str | PathLike[str], *, title: str | None = None, data: str | None = None) -> Path:
@@ -64,22 +40,24 @@ def page(fit: Fit, *, title: str | None = None, data: str | None = None) -> str:
     heading = escape(title or f"{fit.model.design.response}: {facts.kind(fit)[0].lower()}{facts.kind(fit)[1:]}")
     body = "".join([_head(fit, heading, data), *(_section(name, inner) for name, inner in _sections(fit, data) if inner), _foot()])
     return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">'
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width,initial-scale=1">'
         f'<title>{heading}</title>{STYLE}{BADGES}{PAGE}</head><body><main class="ranef">{body}</main></body></html>\n'
     )
 
 
 def _sections(fit: Fit, data: str | None) -> list[tuple[str, str]]:
     sentences = "".join(f"<li>{escape(sentence)}</li>" for sentence in words.in_words(fit))
-    random = _fragment(facts.random_effects(fit)) if fit.ngroups else ""
+    random = replace(facts.random_effects(fit), title="").to_html(style=False) if fit.ngroups else ""
+    fixed, method = facts.fixed_effects(fit, level=0.95), facts.METHODS.get(fit.ddf, fit.ddf)
     return [
         ("The model in words", f"<ul>{sentences}</ul>"),
         ("The model as an equation", f'<div class="scroll">{equation(fit)}</div>'),
-        ("Fixed effects", _fragment(facts.fixed_effects(fit, level=0.95))),
+        ("Fixed effects", replace(fixed, title="", notes=(f"Tests and intervals by {method}.",)).to_html(style=False)),
         ("Random effects", random + _figures(caterpillars(fit)) if fit.ngroups else ""),
         ("Residuals", _figures(residual_charts(fit))),
         ("Data", _data(fit)),
-        ("Findings", "".join(finding(one) for one in fit.findings) or "<p class=finding>Nothing to report.</p>"),
+        ("Findings", "".join(finding(one) for one in fit.findings) or '<p class="finding">Nothing to report.</p>'),
         ("Repeat it", f"<pre><code>{escape(words.code(fit, data))}</code></pre>"),
         ("Cite it", _citation()),
     ]
@@ -92,18 +70,18 @@ def _head(fit: Fit, heading: str, data: str | None) -> str:
     cells = "".join(f"<div><b>{value}</b><span>{escape(name)}</span></div>" for name, value in tiles.items())
     source = f" · {escape(data)}" if data else ""
     return (
-        f'<p class="eyebrow">{escape(facts.kind(fit))}{source}</p><h1>{heading}</h1><div><code>{escape(fit.formula)}</code></div>'
-        f'<p>{badge(fit.status)} {escape(facts.reason(fit))}</p><div class="tiles">{cells}</div>'
+        f'<p class="eyebrow">ranef report{source}</p><h1>{heading}</h1><div><code>{escape(fit.formula)}</code></div>'
+        f'<div class="finding">{badge(fit.status)} {escape(facts.reason(fit))}</div><div class="tiles">{cells}</div>'
     )
 
 
 def _data(fit: Fit) -> str:
     rows = fit.model.rows
-    used = f"<p class=finding>{escape(facts.data_line(fit))}.</p>"
+    used = f'<p class="finding">{escape(facts.data_line(fit))}.</p>'
     lacking = {name: count for name, count in rows.missing.items() if count}
     missing = Table({"name": list(lacking), "missing": list(lacking.values())}, title="Missing values", headings={"name": "Column"})
     whole = "" if lacking else "<p>No value is missing in the columns that the model uses.</p>"
-    return used + (_fragment(missing) if lacking else whole) + _groups(fit)
+    return used + (missing.to_html(style=False) if lacking else whole) + _groups(fit)
 
 
 def _groups(fit: Fit) -> str:
@@ -112,18 +90,14 @@ def _groups(fit: Fit) -> str:
     if not groups:
         return ""
     sizes = [np.bincount(group.codes, minlength=group.size) for group in groups.values()]
-    columns = {
+    columns: dict[str, list[Any]] = {
         "group": list(groups),
         "levels": [group.size for group in groups.values()],
         "min_rows": [int(size.min()) for size in sizes],
         "median_rows": [float(np.median(size)) for size in sizes],
         "max_rows": [int(size.max()) for size in sizes],
     }
-    return _fragment(Table(columns, title="Rows per level"))
-
-
-def _fragment(table: Table) -> str:
-    return table.to_html().replace(STYLE, "")
+    return Table(columns, title="Rows per level").to_html(style=False)
 
 
 def _figures(charts: list[tuple[str, str]]) -> str:
@@ -139,7 +113,7 @@ def _citation() -> str:
     from ranef import __version__
 
     return (
-        f"<p class=finding>The ranef developers. ranef: mixed-effects models in Python, version {__version__}. "
+        f'<p class="finding">The ranef developers. ranef: mixed-effects models in Python, version {__version__}. '
         "Method: Bates, Mächler, Bolker and Walker (2015), Fitting linear mixed-effects models using lme4, "
         "Journal of Statistical Software 67(1); degrees of freedom: Fai and Cornelius (1996), "
         "Journal of Statistical Computation and Simulation 54, 363–378.</p>"

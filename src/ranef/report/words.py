@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from ranef.cells import number
+from ranef.cells import number, scaled
+from ranef.formula import term_label
 from ranef.report import facts
 
 if TYPE_CHECKING:
@@ -16,24 +17,24 @@ DEFAULTS = {"ddf": "satterthwaite", "optimizer": "newton", "missing": "drop"}
 
 def in_words(fit: Fit) -> list[str]:
     """What the model says, a sentence each."""
-    fixed = [name for name in fit.params.index if name != "(Intercept)"]
-    about = f"depends on {_listed(fixed)}" if fixed else "has one overall mean"
-    sentences = [f"The mean of {fit.model.design.response} {about}."]
-    sentences += [_slope(fit, name) for name in fixed if _plain_slope(name, fixed)][:6]
+    response = fit.model.design.response
+    terms = [term_label(term) for term in fit.model.formula.fixed if term.order]
+    names = [name for name in fit.params.index if name != "(Intercept)"]
+    sentences = [f"The mean of {response} depends on {_listed(terms)}." if terms else f"{response} has one overall mean."]
+    sentences += [_slope(fit, name) for name in names if _plain_slope(name, names)][:6]
     sentences += [_spread(block) for block in facts.blocks(fit.varcorr) if block[0]["term1"] is not None]
     sentences.append(f"What remains varies from row to row with a standard deviation of {number(fit.sigma)}.")
     return sentences
 
 
 def _slope(fit: Fit, name: str) -> str:
-    low, high = (dict(zip(limits["term"], limits[side], strict=True))[name] for limits in [fit.conf_int()] for side in ("conf_low", "conf_high"))
-    estimate = float(fit.params[name])
-    way = "up" if estimate > 0 else "down"
-    others = ", the other predictors held," if len(fit.params) > 2 else ""
-    return (
-        f"With one unit more of {name}{others} the mean goes {way} by {number(abs(estimate))} "
-        f"(estimate {number(estimate)}, 95 % interval {number(low)} to {number(high)})."
+    limits = fit.conf_int()
+    place = list(limits["term"]).index(name)
+    estimate, low, high = scaled(
+        [float(fit.params[name]), limits["conf_low"][place], limits["conf_high"][place]], float(fit.bse[name])
     )
+    others = ", the other predictors held," if len(fit.params) > 2 else ""
+    return f"With one unit more of {name}{others} it changes by {estimate} (95 % interval {low} to {high})."
 
 
 def _plain_slope(name: str, names: list[str]) -> bool:
@@ -43,12 +44,15 @@ def _plain_slope(name: str, names: list[str]) -> bool:
 
 
 def _spread(block: list[dict[str, Any]]) -> str:
-    effects = [f"{row['term1']} ({number(row['sdcor'])})" for row in block]
-    verb = "varies" if len(block) == 1 else "vary"
+    effects = [f"{_effect(row['term1'])} varies with a standard deviation of {number(row['sdcor'])}" for row in block]
     tied = ""
     if len(block) == 2 and block[1]["correlations"]:
-        tied = f", with a correlation of {number(next(iter(block[1]['correlations'].values())), 'fraction')}"
-    return f"Between the levels of {block[0]['group']}, {_listed(effects)} {verb} (standard deviation in brackets){tied}."
+        tied = f"; their correlation is {number(next(iter(block[1]['correlations'].values())), 'fraction')}"
+    return f"Between the levels of {block[0]['group']}, {_listed(effects)}{tied}."
+
+
+def _effect(name: str) -> str:
+    return "the intercept" if name == "(Intercept)" else f"the effect of {name}"
 
 
 def _listed(names: list[str], most: int = 8) -> str:
@@ -63,7 +67,11 @@ def code(fit: Fit, data: str | None = None) -> str:
     source = f"data = {_source(known)}" if known else "data = ...  # the data frame of this report"
     options = [] if fit.reml else ["reml=False"]
     options += [f"{name}={recipe[name]!r}" for name, usual in DEFAULTS.items() if recipe.get(name, usual) != usual]
-    options += [f"{name}={_given(name, recipe[name])}" for name in ("precision_weights", "offset", "contrasts") if recipe.get(name) is not None]
+    options += [
+        f"{name}={_given(name, recipe[name])}"
+        for name in ("precision_weights", "offset", "contrasts")
+        if recipe.get(name) is not None
+    ]
     call = ", ".join([repr(fit.formula), "data", *options])
     return f"import ranef\n\n{source}\nm = ranef.lmm({call})\nprint(m.summary())"
 
