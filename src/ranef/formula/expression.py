@@ -39,7 +39,10 @@ class Sequence(Expression):
 
 @dataclass(frozen=True)
 class Operation(Expression):
-    """Arithmetic, comparison or logic, inside a call such as `I(...)`: `+ - * / ** % == != < <= > >= & | !`."""
+    """Arithmetic, comparison or logic, inside a call such as `I(...)`: `+ - * / ** % == != < <= > >= & | !`.
+
+    Before terms are expanded it also holds the operators of formulas: `: %in% | ||`.
+    """
 
     operator: str
     operands: tuple[Expression, ...]  # one (unary) or two
