@@ -14,7 +14,7 @@ from scipy.sparse import csr_array
 
 from ranef.core.elimination import Plan, oriented, parent
 from ranef.core.gram import Gram
-from ranef.core.panel import Panel, positions, tile_entries
+from ranef.core.panel import Panel
 from ranef.core.remainder import Inverse, Remainder
 from ranef.core.selected import Selected, select
 from ranef.core.stage import Eliminated, Holder, Stage, sum_by, tile_product
@@ -75,7 +75,7 @@ def _holder(gram: Gram, plan: Plan, i: int, later: int, panels: Sequence[Panel |
     count = len(level)
     sums = csr_array((np.ones(count), (level, np.arange(count))), shape=(gram.layout.blocks[plan.chain[later]].levels, count))
     own, above = panels[i], panels[later]
-    return Holder(later, level, cross, sums, None if own is None or above is None else positions(own, level, above))
+    return Holder(later, level, cross, sums, None if own is None or above is None else own.pattern.positions(level, above.pattern))
 
 
 def _panel(gram: Gram, f: int, plan: Plan, remainder: Remainder) -> Panel:
@@ -84,7 +84,7 @@ def _panel(gram: Gram, f: int, plan: Plan, remainder: Remainder) -> Panel:
         pair = oriented(gram, f, g)
         k = remainder.shapes[i][1]
         rows.append(np.repeat(pair.rows, k))
-        columns.append(tile_entries(remainder.columns(i, pair.columns), k).ravel())
+        columns.append((remainder.columns(i, pair.columns)[:, None] + np.arange(k)).ravel())
         values.append(pair.values.swapaxes(1, 2).reshape(-1, pair.values.shape[1]))
     return Panel.of_entries(
         gram.layout.blocks[f].levels, remainder.size, np.concatenate(rows), np.concatenate(columns), np.concatenate(values)
@@ -119,6 +119,6 @@ def eliminate(stages: Sequence[Stage], lams: Sequence[Array], remainder: Remaind
 def _updated(above: Panel | None, rotated: Panel, half: Array, holder: Holder) -> Panel:
     """The holder's panel less the sum over the levels held of P_holder'Psi P_2."""
     assert above is not None and holder.entries is not None
-    update = (rotated.values[:, None, :] @ half[rotated.row])[:, 0]
+    update = (rotated.values[:, None, :] @ half[rotated.pattern.row])[:, 0]
     columns = [np.bincount(holder.entries, weights=column, minlength=len(above.values)) for column in update.T]
     return above.with_values(above.values - np.stack(columns, axis=1))

@@ -22,6 +22,7 @@ from ranef.core.em import em_step
 from ranef.core.gram import Gram
 from ranef.core.landscape import effort, unimodal
 from ranef.core.layout import Layout
+from ranef.core.mivque import mivque_start
 from ranef.core.pieces import LinAlgError, Pieces, differentiate
 from ranef.core.plain import Plain
 from ranef.core.scoring import scoring_start
@@ -145,7 +146,9 @@ class Criterion:
         return em_step(self.pieces(theta, 1), self.layout, theta, self.gram.nobs, self.nu, self.reml)
 
     def start(self) -> Array:
-        """One scoring step from the identity (which costs one evaluation)."""
+        """One scoring step from the identity (which costs one evaluation), or moments where that would cost more than a step is worth."""
+        if isinstance(self.engine, Block) and not self.engine.exact:
+            return mivque_start(self.gram)
         theta = self.layout.start()
         try:
             return scoring_start(self.pieces(theta, 2), self.layout, theta, self.nu, self.reml)

@@ -221,10 +221,10 @@ class Inverse:
         remainder = self.remainder
         if all(k == 1 for _, k in remainder.shapes):
             scale = np.concatenate([np.full(m, lam[0, 0]) for (m, _), lam in zip(remainder.shapes, self.factors, strict=True)])
-            return panel.with_values(panel.values * scale[panel.columns, None])
+            return panel.with_values(panel.values * scale[panel.pattern.columns, None])
         values = np.empty_like(panel.values)
         for (_, k), span, lam in zip(remainder.shapes, remainder.spans, self.factors, strict=True):
-            at = np.flatnonzero((panel.columns >= span.start) & (panel.columns < span.stop)).reshape(-1, k)
+            at = np.flatnonzero((panel.pattern.columns >= span.start) & (panel.pattern.columns < span.stop)).reshape(-1, k)
             values[at] = lam.T @ panel.values[at]
         return panel.with_values(values)
 

@@ -85,4 +85,4 @@ def _dense(selected: Selected) -> Array:
 
 def _by_entry(panel: Panel, tiles: Array, values: Array) -> Array:
     """(entries, k) the tile (m, k, K) of each entry's level times its values (entries, K)."""
-    return (tiles[panel.row] @ values[:, :, None])[:, :, 0]
+    return (tiles[panel.pattern.row] @ values[:, :, None])[:, :, 0]
