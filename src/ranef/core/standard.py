@@ -20,6 +20,7 @@ from ranef.design import Design, RandomTerm
 
 CHUNK = 16384
 ALIASED = 1e-7  # a column whose residual on the columns before it is shorter than this share of itself is dropped (as R does)
+ESTIMABLE = 1e-6  # a combination of L and a null vector below this share of its terms is rounding
 COLLINEAR = 1e-2  # below this share the cross-products are not trusted, and X is orthogonalised row by row
 
 
@@ -33,6 +34,7 @@ class Standard:
     center: Array  # (r,) of the kept columns
     scale: Array  # (r,)
     upper: Array  # (r, r) R
+    null: Array  # (p, p - r) combinations of the user's columns that are zero in every row
     orthonormal: Array | None  # (n, r) X_s where the columns are so collinear that it had to be computed by rows
     shift: Array  # (p,) coefficients subtracted from y
     unit: float
@@ -79,6 +81,11 @@ class Standard:
             out[self.design.intercept] -= self.center @ inverse
         return out
 
+    def estimable(self, L: Array) -> Array:
+        """(c,) of bool: the rows of L (c, p) whose L beta does not depend on which aliased columns were dropped."""
+        size = np.abs(L) @ np.abs(self.null)
+        return np.all(np.abs(L @ self.null) <= ESTIMABLE * size, axis=1)
+
     def logdet_units(self) -> float:
         """log |X'V^-1 X| on the user's scale less that of X_s."""
         return 2.0 * float(np.log(np.abs(np.diag(self.upper))).sum() + np.log(self.scale).sum())
@@ -98,12 +105,13 @@ def standardise(design: Design, layout: Layout) -> Standard:
     Raises nothing: what is aliased is left out and told by `kept`.
     """
     center, scale = _moments(design.X, design.intercept)
-    kept, upper, orthonormal = _basis(design, center, scale)
+    kept, upper, null, orthonormal = _basis(design, center, scale)
+    null = _user_null(null, center, scale, design.intercept)
     at = list(kept)
     shift, unit = _response_units(design, at)
     moments = [_random_moments(term) for term in design.terms]
     return Standard(
-        design, layout, kept, center[at], scale[at], upper, orthonormal, shift, unit,
+        design, layout, kept, center[at], scale[at], upper, null, orthonormal, shift, unit,
         tuple(center for center, _, _ in moments), tuple(scale for _, scale, _ in moments), tuple(constant for _, _, constant in moments),
     )  # fmt: skip
 
@@ -125,11 +133,11 @@ def _moments(X: Array, intercept: int | None) -> tuple[Array, Array]:
     return center, scale
 
 
-def _basis(design: Design, center: Array, scale: Array) -> tuple[tuple[int, ...], Array, Array | None]:
-    """Columns kept, R, and the orthonormal X_s when cross-products would not do."""
+def _basis(design: Design, center: Array, scale: Array) -> tuple[tuple[int, ...], Array, Array, Array | None]:
+    """Columns kept, R, null vectors of the scaled columns, and the orthonormal X_s when cross-products would not do."""
     n, p = design.X.shape
     if p == 0:
-        return (), np.zeros((0, 0)), None
+        return (), np.zeros((0, 0)), np.zeros((0, 0)), None
     root = None if design.weights is None else np.sqrt(design.weights)
     gram = np.zeros((p, p))
     for start in range(0, n, CHUNK):
@@ -140,8 +148,18 @@ def _basis(design: Design, center: Array, scale: Array) -> tuple[tuple[int, ...]
         gram += part.T @ part
     upper = _cholesky_share(gram, COLLINEAR)
     if upper is not None:
-        return tuple(range(p)), upper, None
+        return tuple(range(p)), upper, np.zeros((p, 0)), None
     return _by_rows((design.X - center) / scale, root, _spanned_scale(design, center, scale))
+
+
+def _user_null(null: Array, center: Array, scale: Array, intercept: int | None) -> Array:
+    """Null vectors of the user's columns from those of the scaled ones; entries that are rounding become zero."""
+    null = np.where(np.abs(null) < ALIASED * np.abs(null).max(axis=0, initial=1.0), 0.0, null) / scale[:, None]
+    if intercept is not None:
+        moved = np.vstack([null[intercept], -center[:, None] * null])
+        total = moved.sum(axis=0)
+        null[intercept] = np.where(np.abs(total) < ALIASED * np.abs(moved).max(axis=0), 0.0, total)
+    return null
 
 
 def _spanned_scale(design: Design, center: Array, scale: Array) -> Array:
@@ -159,7 +177,7 @@ def _cholesky_share(gram: Array, share: float) -> Array | None:
     return np.ascontiguousarray(upper) if np.all(np.diag(upper) > share * lengths) else None
 
 
-def _by_rows(X: Array, root: Array | None, spans: Array) -> tuple[tuple[int, ...], Array, Array]:
+def _by_rows(X: Array, root: Array | None, spans: Array) -> tuple[tuple[int, ...], Array, Array, Array]:
     """Gram-Schmidt with re-orthogonalisation, column by column in the order given, in the metric of the weights."""
     n, p = X.shape
     if root is not None:
@@ -170,14 +188,14 @@ def _by_rows(X: Array, root: Array | None, spans: Array) -> tuple[tuple[int, ...
     for j in range(p):
         column, r = X[:, j].copy(), len(kept)
         length = np.linalg.norm(column)
-        if spans[j] == 0.0 or r == n:
+        if spans[j] == 0.0:
             continue
         for _ in range(3):
             overlap = Q[:, :r].T @ column
             column -= Q[:, :r] @ overlap
             upper[:r, j] += overlap
         rest = np.linalg.norm(column)
-        if rest <= ALIASED * length:
+        if r == n or rest <= ALIASED * length:
             continue
         Q[:, r], upper[r, j] = column / rest, rest
         kept.append(j)
@@ -185,7 +203,11 @@ def _by_rows(X: Array, root: Array | None, spans: Array) -> tuple[tuple[int, ...
     Q = Q[:, :r]
     if root is not None:
         Q = Q / root[:, None]
-    return tuple(kept), upper[:r, kept], np.asfortranarray(Q)
+    dropped = [j for j in range(p) if j not in set(kept)]
+    null = np.zeros((p, len(dropped)))
+    null[dropped, range(len(dropped))] = 1.0
+    null[kept] = -solve_triangular(upper[:r, kept], upper[:r, dropped])
+    return tuple(kept), upper[:r, kept], null, np.asfortranarray(Q)
 
 
 def _response_units(design: Design, kept: list[int]) -> tuple[Array, float]:

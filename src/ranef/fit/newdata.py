@@ -21,7 +21,7 @@ SHOWN = 5
 
 @dataclass(frozen=True, eq=False)
 class Asked:
-    """New rows; `missing` says which have no answer because a predictor or a level is missing."""
+    """New rows; `missing` says which have no answer: a predictor or a level is missing, or the combination is not estimable."""
 
     points: Points
     missing: Array  # (n,) of bool
@@ -43,7 +43,7 @@ def ask(fit: Fit, newdata: Any, used: tuple[Array, ...], new_levels: str, *, off
     if weights is not None and weights not in _names(newdata):
         weights = None
     found = fit.model.schema.apply(newdata, random=columns, levels=levels, weights=weights, offset=offset)
-    missing = ~np.isfinite(found.X).all(axis=1)
+    missing = ~(np.isfinite(found.X).all(axis=1) & fit.criterion.gram.standard.estimable(found.X))
     codes, z = [], []
     for f, block in enumerate(layout.blocks):
         asked = [part.term for part in block.parts if part.term in levels]

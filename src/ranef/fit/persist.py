@@ -119,7 +119,7 @@ def _header(fit: Fit) -> dict[str, Any]:
 def _arrays(fit: Fit) -> dict[str, NDArray[Any]]:
     gram, standard = fit.criterion.gram, fit.criterion.gram.standard
     out = {"theta": fit.optimum.theta, "gradient": fit.optimum.gradient, "hessian": fit.hessian, "ww": gram.ww}
-    out |= {"center": standard.center, "scale": standard.scale, "upper": standard.upper, "shift": standard.shift}
+    out |= {"center": standard.center, "scale": standard.scale, "upper": standard.upper, "null": standard.null, "shift": standard.shift}
     for name, several in (("z_center", standard.z_center), ("z_scale", standard.z_scale), ("zz", gram.zz), ("zw", gram.zw), ("z_root", gram.z_root)):
         out |= {f"{name}.{i}": array for i, array in enumerate(several)}
     for (f, g), pair in gram.pairs.items():
@@ -166,8 +166,8 @@ def _gram(header: Mapping[str, Any], arrays: Arrays, design: Design, layout: Lay
     _expect(all(place is None or 0 <= place < design.terms[i].width for i, place in enumerate(saved["constants"])), "the constant columns")
     widths = [term.width for term in design.terms]
     standard = Standard(
-        design, layout, kept, _shaped(arrays, "center", r), _shaped(arrays, "scale", r), _shaped(arrays, "upper", r, r), None,
-        _shaped(arrays, "shift", p), float(saved["unit"]),
+        design, layout, kept, _shaped(arrays, "center", r), _shaped(arrays, "scale", r), _shaped(arrays, "upper", r, r),
+        _shaped(arrays, "null", p, p - r), None, _shaped(arrays, "shift", p), float(saved["unit"]),
         tuple(_shaped(arrays, f"z_center.{i}", widths[i]) for i in every), tuple(_shaped(arrays, f"z_scale.{i}", widths[i]) for i in every),
         tuple(saved["constants"]),
     )  # fmt: skip

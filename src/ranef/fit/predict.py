@@ -64,8 +64,8 @@ def predict(
     Returns
     -------
     A Series of the user's kind under the index of newdata (an array for a dict); with an interval a frame with the columns
-    fit std_error conf_low conf_high. Rows with a missing predictor or level are NaN. A confidence interval counts beta and b; an
-    offset is added, as in lme4.
+    fit std_error conf_low conf_high. Rows with a missing predictor or level are NaN, and so are those that a rank-deficient fit
+    cannot tell (combinations of aliased columns that its data did not have). An offset is added, as in lme4.
 
     Raises
     ------

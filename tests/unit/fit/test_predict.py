@@ -256,3 +256,22 @@ def test_units_of_a_covariate_do_not_matter() -> None:
     fit = ranef.lmm("Reaction ~ hours + (hours | Subject)", data.assign(hours=1e6 + 24 * data["Days"]))
     ours = fit.predict(interval="confidence")
     np.testing.assert_allclose(ours, model("slopes").predict(interval="confidence"), rtol=1e-6)
+
+
+def test_combinations_that_the_data_cannot_tell_have_no_prediction() -> None:
+    """`other` is twice x in the fit: only new rows that keep to this have an answer, whichever column was dropped."""
+    data = data_of("plain").assign(other=lambda d: 2 * d["x"])
+    new = pd.DataFrame({"x": [1.0, 1.0, 3.0], "other": [2.0, 5.0, 6.0], "a": ["a1"] * 3})
+    first, second = (ranef.lmm(f"y ~ {fixed} + (1 | a)", data).predict(new, interval="confidence") for fixed in ("x + other", "other + x"))
+    assert first.isna().all(axis=1).tolist() == [False, True, False]
+    pd.testing.assert_frame_equal(first, second, rtol=1e-6)
+    only = ranef.lmm("y ~ x + (1 | a)", data).predict(new, interval="confidence")
+    pd.testing.assert_frame_equal(first.iloc[[0, 2]], only.iloc[[0, 2]], rtol=1e-6)
+
+
+def test_empty_cell_has_no_prediction() -> None:
+    data = data_of("plain").assign(g=lambda d: np.where(d["f"] == "low", "u", np.where(d["w"] > 0, "u", "v")))
+    fit = ranef.lm("y ~ f * g", data)
+    assert len(fit.dropped) == 1
+    grid = pd.DataFrame({"f": ["low", "low", "mid", "high"], "g": ["u", "v", "u", "v"]})
+    assert fit.predict(grid).isna().tolist() == [False, True, False, False]
