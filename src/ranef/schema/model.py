@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ranef.errors import SavedModelError
+from ranef.formula import format as canonical
 from ranef.formula import parse
 from ranef.formula.model import Formula
 from ranef.schema.coding import Coding, TermCoding, Variable
@@ -47,7 +48,7 @@ class Schema:
     def to_json(self) -> dict[str, Any]:
         """Plain JSON data; `from_json` gives the same schema back, without the user's functions."""
         return {
-            "formula": self.formula.text,
+            "formula": _written(self.formula),
             "names": list(self.names),
             "variables": [variable.to_json() for variable in self.variables.values()],
             "fixed": _terms_to_json(self.fixed),
@@ -82,6 +83,11 @@ class Schema:
             )
         except (KeyError, TypeError, AttributeError, IndexError, ValueError) as problem:
             raise SavedModelError(f"the saved schema is incomplete or damaged: {type(problem).__name__}: {problem}") from None
+
+
+def _written(formula: Formula) -> str:
+    """The text that gives this formula without data: as the user wrote it, unless it has a dot."""
+    return formula.text if parse(formula.text) == formula else canonical(formula)
 
 
 def _terms_to_json(terms: tuple[TermCoding, ...]) -> list[Any]:

@@ -59,7 +59,9 @@ class Reading:
         for text, node in self.needed.groups.items():
             gone.add_variable(text, node, self.groups[text], self._inputs)
         for text, node in self.needed.offsets.items():
-            gone.add_variable(f"offset({text})", node, Numeric(self.offsets[text]), self._inputs)
+            gone.add_variable(
+                text if isinstance(node, Name) else f"offset({text})", node, Numeric(self.offsets[text]), self._inputs
+            )
         gone.add_numbers(self.weights_name or "weights", self.weights)
         gone.add_numbers(self.offset_name or "offset", self.offset)
         return gone

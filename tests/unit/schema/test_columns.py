@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from tests.unit.schema.examples import columns, names, small, take
 
 from ranef.errors import DataError
 from ranef.schema.values import code_floats, code_integers, code_texts, level_text
-from tests.unit.schema.examples import columns, names, small, take
 
 
 def with_column(values: Any) -> pd.DataFrame:
@@ -56,7 +56,10 @@ def test_nested_and_struct_columns_of_polars() -> None:
         (pd.Series(["b", "a", "c"] * 8, dtype=object), ["a", "b", "c"]),
         (["B", "a", "č"] * 8, ["B", "a", "č"]),
         (pd.Categorical([3, 1, 2] * 8), [1, 2, 3]),
-        (pd.Categorical(pd.to_datetime(["2020-01-03", "2020-01-01", "2020-01-02"] * 8)), ["2020-01-01 00:00:00", "2020-01-02 00:00:00", "2020-01-03 00:00:00"]),
+        (
+            pd.Categorical(pd.to_datetime(["2020-01-03", "2020-01-01", "2020-01-02"] * 8)),
+            ["2020-01-01 00:00:00", "2020-01-02 00:00:00", "2020-01-03 00:00:00"],
+        ),
     ],
 )
 def test_order_of_levels(values: Any, expected: list[Any]) -> None:
@@ -94,7 +97,14 @@ def test_logicals() -> None:
 
 
 def test_missing_of_all_kinds_are_the_same() -> None:
-    for values in (["a", None] * 12, ["a", np.nan] * 12, [1.5, None] * 12, [1, pd.NA] * 12, pd.array([1, None] * 12, dtype="Int64"), [None, True] * 12):
+    for values in (
+        ["a", None] * 12,
+        ["a", np.nan] * 12,
+        [1.5, None] * 12,
+        [1, pd.NA] * 12,
+        pd.array([1, None] * 12, dtype="Int64"),
+        [None, True] * 12,
+    ):
         found = take("y ~ 0 + c", with_column(values))
         assert found.rows.missing == {"c": 12}
         assert found.design.nobs == 12
@@ -102,7 +112,12 @@ def test_missing_of_all_kinds_are_the_same() -> None:
 
 def test_codes_of_integers_by_counting_and_by_sorting_agree() -> None:
     rng = np.random.default_rng(0)
-    for values in (rng.integers(-5, 9, 100), rng.integers(-(2**62), 2**62, 100), np.array([-128, 127], dtype=np.int8), np.array([], dtype=np.int64)):
+    for values in (
+        rng.integers(-5, 9, 100),
+        rng.integers(-(2**62), 2**62, 100),
+        np.array([-128, 127], dtype=np.int8),
+        np.array([], dtype=np.int64),
+    ):
         found = code_integers(values)
         np.testing.assert_array_equal(found.levels[found.codes].astype(values.dtype), values)
         assert found.levels.tolist() == sorted(set(values.tolist()))
@@ -115,9 +130,19 @@ def test_codes_of_floats_and_texts() -> None:
 
 
 def test_text_of_levels() -> None:
-    assert [level_text(level) for level in (8.0, 0.5, 3, True, "8.0", 1e300, float("inf"))] == ["8", "0.5", "3", "True", "8.0", "1e+300", "inf"]
+    assert [level_text(level) for level in (8.0, 0.5, 3, True, "8.0", 1e300, float("inf"))] == [
+        "8",
+        "0.5",
+        "3",
+        "True",
+        "8.0",
+        "1e+300",
+        "inf",
+    ]
 
 
 def test_different_levels_that_read_the_same() -> None:
     with pytest.raises(DataError, match="read the same"):
-        take("y ~ 1 + (1 | c)", with_column(pd.Categorical(pd.Series([datetime.date(2020, 1, 1), "2020-01-01"] * 12, dtype=object))))
+        take(
+            "y ~ 1 + (1 | c)", with_column(pd.Categorical(pd.Series([datetime.date(2020, 1, 1), "2020-01-01"] * 12, dtype=object)))
+        )

@@ -14,9 +14,9 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from tests.unit.schema.examples import LEVELS, columns, names, small, take
 
 from ranef.errors import DataError
-from tests.unit.schema.examples import LEVELS, columns, names, small, take
 
 FORMULA = "y ~ x + f * b + poly(z, 2) + s + (1 + f | id) + (1 | s:k)"
 
@@ -45,7 +45,10 @@ KINDS: dict[str, tuple[Any, str]] = {
     "arrow": (in_arrow, "pyarrow"),
     "arrow in chunks": (lambda d: pa.concat_tables([in_arrow(d)[:7], in_arrow(d)[7:]]), "pyarrow"),
     "dict of series": (lambda d: dict(d.items()), "dict"),
-    "dict of arrays and lists": (lambda d: {c: d[c].array if c in "fo" else d[c].to_numpy() if c == "id" else d[c].tolist() for c in d}, "dict"),
+    "dict of arrays and lists": (
+        lambda d: {c: d[c].array if c in "fo" else d[c].to_numpy() if c == "id" else d[c].tolist() for c in d},
+        "dict",
+    ),
     "dict of polars series": (lambda d: {c: in_polars(d)[c] for c in d}, "dict"),
     "narwhals": (nw.from_native, "pandas"),
     "pandas with arrow types": (lambda d: in_arrow(d).to_pandas(types_mapper=pd.ArrowDtype), "pandas"),
@@ -154,7 +157,11 @@ def test_numbers_of_all_kinds(values: Any, expected: list[float]) -> None:
 def test_input_is_never_written_to() -> None:
     frame = data()
     before = frame.copy(deep=True)
-    found = take("y ~ scale(x) + log(z + 1) + f + pmax(x, 0) + double(x) + (x | s)", frame, functions={"double": lambda v: np.add(v, v, out=v)})
+    found = take(
+        "y ~ scale(x) + log(z + 1) + f + pmax(x, 0) + double(x) + (x | s)",
+        frame,
+        functions={"double": lambda v: np.add(v, v, out=v)},
+    )
     assert found.design.y is not None
     pd.testing.assert_frame_equal(frame, before)
     full = small()
