@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ranef.errors import DataError
 from ranef.schema.columns import Column, plain_levels
-from ranef.schema.values import Factor, code_texts
+from ranef.schema.values import Factor, code_texts, in_order
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -34,7 +34,7 @@ def from_arrow(name: str, chunks: pa.ChunkedArray) -> Column:
     if types.is_floating(kind) or types.is_decimal(kind):
         return Column(name, "float", chunks.cast(pa.float64()).to_numpy())
     if types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind):
-        return Column(name, "text", factor=_texts(chunks))
+        return Column(name, "text", factor=in_order(*_parts(chunks.dictionary_encode())))
     if types.is_temporal(kind):
         return Column(name, "time", factor=code_texts(chunks.cast(pa.string()).to_numpy()))
     raise DataError(
@@ -42,7 +42,7 @@ def from_arrow(name: str, chunks: pa.ChunkedArray) -> Column:
     )
 
 
-def _parts(chunks: pa.ChunkedArray) -> tuple[np.ndarray, list[object]]:
+def _parts(chunks: pa.ChunkedArray) -> tuple[np.ndarray, list[Any]]:
     """Codes (-1 where missing) and the dictionary of a dictionary column whose chunks may have dictionaries of their own."""
     import pyarrow as pa
 
@@ -63,12 +63,3 @@ def _dictionary(name: str, chunks: pa.ChunkedArray) -> Factor:
             kept[codes], plain_levels(name, ["" if value is None else value for value in values]), chunks.type.ordered
         ).used()
     return Factor(codes, plain_levels(name, values), chunks.type.ordered)
-
-
-def _texts(chunks: pa.ChunkedArray) -> Factor:
-    codes, values = _parts(chunks.dictionary_encode())
-    levels = np.array(values, dtype=object)
-    order = np.argsort(levels, kind="stable") if len(levels) else np.empty(0, dtype=np.intp)
-    position = np.full(len(levels) + 1, -1, dtype=np.intp)
-    position[order] = np.arange(len(order))
-    return Factor(position[codes], levels[order])

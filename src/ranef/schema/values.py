@@ -176,8 +176,12 @@ def code_integers(values: NDArray[Any], missing: Mask | None = None) -> Factor:
 def code_texts(values: Any) -> Factor:
     """Codes of strings (an object array with None or NaN where missing, or a pandas string array), levels sorted by code point."""
     codes, levels = pd.factorize(values)
-    levels = np.asarray(levels, dtype=object)
-    order = np.argsort(levels, kind="stable") if len(levels) else np.empty(0, dtype=np.intp)
-    position = np.full(len(levels) + 1, -1, dtype=np.intp)
+    return in_order(codes, np.asarray(levels, dtype=object).tolist())
+
+
+def in_order(codes: NDArray[Any], texts: list[str]) -> Factor:
+    """The factor with these codes and levels, its levels sorted."""
+    order = sorted(range(len(texts)), key=texts.__getitem__)  # half the time of sorting an object array
+    position = np.full(len(texts) + 1, -1, dtype=np.intp)
     position[order] = np.arange(len(order))
-    return Factor(position[codes], levels[order])
+    return Factor(position[codes], objects([texts[place] for place in order]))
