@@ -7,13 +7,14 @@ inside the boundary, the natural spline with zero second derivative at the bound
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.interpolate import BSpline, CubicSpline
-from scipy.linalg import qr
 
 from ranef.design import Array
+
+if TYPE_CHECKING:
+    from scipy.interpolate import BSpline
 
 State = dict[str, Any]
 
@@ -48,7 +49,7 @@ def apply_natural(points: Array, state: State) -> Array:
         if outside.any():
             values[outside] += np.outer(points[outside] - edge, basis(edge, nu=1))
     bends = basis(np.array([low, high]), nu=2)[:, first:]
-    rotation = qr(bends.T)[0][:, 2:]
+    rotation = np.linalg.qr(bends.T, mode="complete").Q[:, 2:]
     return np.asfortranarray(values[:, first:] @ rotation)
 
 
@@ -65,6 +66,8 @@ def fit_cardinal(points: Array, knots: list[float], *, centred: bool) -> State:
 
 def apply_cardinal(points: Array, state: State) -> Array:
     """(n, k) cardinal natural cubic splines, linear beyond the outer knots."""
+    from scipy.interpolate import CubicSpline
+
     knots = np.array(state["knots"])
     spline = CubicSpline(knots, np.eye(len(knots)), bc_type="natural")
     values = spline(np.clip(points, knots[0], knots[-1]))
@@ -72,12 +75,14 @@ def apply_cardinal(points: Array, state: State) -> Array:
         if outside.any():
             values[outside] += np.outer(points[outside] - edge, spline(edge, nu=1))
     if state["means"] is not None:
-        values = values @ qr(np.array(state["means"])[:, None])[0][:, 1:]
+        values = values @ np.linalg.qr(np.array(state["means"])[:, None], mode="complete").Q[:, 1:]
     return np.asfortranarray(values)
 
 
 def _bspline(inner: list[float], boundary: list[float], degree: int) -> BSpline:
     """All B-splines of one knot sequence, as the columns of one vector-valued spline."""
+    from scipy.interpolate import BSpline
+
     low, high = boundary
     knots = np.concatenate([np.full(degree + 1, low), np.sort(inner), np.full(degree + 1, high)])
     return BSpline(knots, np.eye(len(knots) - degree - 1), degree, extrapolate=True)
