@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import narwhals.stable.v2 as nw
@@ -15,11 +15,16 @@ from ranef.schema.values import Factor, code_texts
 
 
 def open_native(data: Any) -> Frame | None:
-    """A Frame on any table that narwhals knows, or None."""
+    """A Frame on any table that narwhals knows, or None.
+
+    Raises DataError when the library behind the table and narwhals do not work together.
+    """
     try:
         table = nw.from_native(data)
     except TypeError:
         return None
+    except ImportError as problem:
+        raise DataError(f"a table of type {type(data).__name__} cannot be read: {problem}", hint="Update narwhals.") from None
     if isinstance(table, nw.LazyFrame):
         return _lazy(table)
     kind = table.implementation.value
@@ -36,9 +41,18 @@ def _lazy(table: Any) -> Frame:
     kind = table.implementation.value
 
     def load(names: Sequence[str]) -> Frame:
-        return _eager(table.select(*names).collect(), kind)
+        return _eager(_run(kind, table.select(*names).collect), kind)
 
-    return Frame(kind, tuple(table.collect_schema().names()), None, lambda name: load([name]).column(name), load=load)
+    names = tuple(_run(kind, table.collect_schema).names())
+    return Frame(kind, names, None, lambda name: load([name]).column(name), load=load)
+
+
+def _run(kind: str, query: Callable[[], Any]) -> Any:
+    """The answer of the engine behind a lazy table; DataError for whatever it raises."""
+    try:
+        return query()
+    except Exception as problem:
+        raise DataError(f"the lazy {kind} table could not be read: {type(problem).__name__}: {problem}") from None
 
 
 def native_series(name: str, values: Any) -> Column | None:

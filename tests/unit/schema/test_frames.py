@@ -132,6 +132,14 @@ def test_things_that_are_no_table(data: Any) -> None:
         take("y ~ x", data if data is not None else {})
 
 
+def test_lazy_tables_that_fail(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="lazy polars table could not be read"):
+        take("y ~ x", pl.scan_csv(tmp_path / "absent.csv"))
+    broken = pl.DataFrame({"y": [1.0, 2.0], "x": ["1", "a"]}).lazy().with_columns(pl.col("x").cast(pl.Int64))
+    with pytest.raises(DataError, match="lazy polars table could not be read"):
+        take("y ~ x", broken)
+
+
 def test_records() -> None:
     records = np.array([(1.0, 2), (2.0, 3), (4.0, 1)], dtype=[("y", "f8"), ("x", "i8")])
     np.testing.assert_array_equal(columns("y ~ x", records)["x"], [2, 3, 1])
