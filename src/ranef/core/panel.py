@@ -7,6 +7,7 @@ from functools import cached_property
 from types import ModuleType
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from ranef.core.gram import Index
@@ -14,9 +15,19 @@ from ranef.core.kernels import panels
 from ranef.core.kernels.twins import compiled
 from ranef.covariance.base import Array
 
-PAIR = 1.3e-9  # seconds that one pair of entries of a level takes
+BUSY = 0.2  # a level with more than this share of the columns is faster in a dense product
 FLOP = 1 / 2.5e10  # seconds of a multiplication in a dense product
 EVALUATIONS = 10  # of a fit, that a compiler is worth waiting for
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Some levels of a pattern, with the kernels that are fastest for them."""
+
+    kernels: ModuleType
+    starts: Index
+    columns: Index
+    entries: Index | slice  # where their entries are among all
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,11 +48,20 @@ class Pattern:
         return np.repeat(np.arange(self.levels), np.diff(self.starts))
 
     @cached_property
-    def products(self) -> ModuleType:
-        """The kernels that are fastest for this pattern: on dense stretches of rows, or pair by pair."""
-        pairs = PAIR * float((np.diff(self.starts).astype(float) ** 2).sum()) / 2
-        dense = FLOP * self.levels * float(self.width) ** 2
-        return panels if dense < pairs else compiled("panels", EVALUATIONS * dense) or panels
+    def parts(self) -> tuple[Part, ...]:
+        """Busy levels to BLAS, the others to the compiled kernels where those are worth loading."""
+        counts = np.diff(self.starts)
+        twin = compiled("panels", EVALUATIONS * FLOP * self.levels * float(self.width) ** 2)
+        busy = counts > BUSY * self.width
+        if twin is None or busy.all():
+            return (Part(panels, self.starts, self.columns, slice(None)),)
+        if not busy.any():
+            return (Part(twin, self.starts, self.columns, slice(None)),)
+        return (self._part(panels, busy, counts), self._part(twin, ~busy, counts))
+
+    def _part(self, kernels: ModuleType, chosen: NDArray[np.bool_], counts: Index) -> Part:
+        entries = np.flatnonzero(np.repeat(chosen, counts))
+        return Part(kernels, np.append(0, np.cumsum(counts[chosen])), self.columns[entries], entries)
 
     def positions(self, holder: Index, above: Pattern) -> Index:
         """(entries,) where they lie in the pattern of the factor that this one is nested in; `holder` is the level there."""
@@ -95,8 +115,12 @@ class Panel:
 
     def subtract_square(self, out: Array) -> None:
         """out -= sum over levels of v v' on the lower triangle of out (q2, q2)."""
-        self.pattern.products.subtract_square(out, self.pattern.starts, self.pattern.columns, self.values)
+        for part in self.pattern.parts:
+            part.kernels.subtract_square(out, part.starts, part.columns, self.values[part.entries])
 
     def gather(self, symmetric: Array) -> Array:
         """(entries, k): for each entry i, the sum over the entries l of its level of symmetric[l, i] value_l."""
-        return self.pattern.products.gather(symmetric, self.pattern.starts, self.pattern.columns, self.values)
+        out = np.empty_like(self.values)
+        for part in self.pattern.parts:
+            out[part.entries] = part.kernels.gather(symmetric, part.starts, part.columns, self.values[part.entries])
+        return out

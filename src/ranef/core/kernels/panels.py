@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg.blas import dsyrk
+from scipy.linalg.blas import dsymm, dsyrk
 from scipy.sparse import csr_array
 
 Array = NDArray[np.float64]
@@ -25,15 +25,14 @@ def subtract_square(out: Array, starts: Index, columns: Index, values: Array) ->
 
 def gather(symmetric: Array, starts: Index, columns: Index, values: Array) -> Array:
     """(entries, k) sums over the entries l of the same level of symmetric[l, i] v_l; the lower triangle of symmetric is read."""
-    full = np.tril(symmetric) + np.tril(symmetric, -1).T
     out = np.empty_like(values)
     at = 0
-    for dense in _stretches(starts, columns, values, len(full)):
+    for dense in _stretches(starts, columns, values, len(symmetric)):
         rows = len(dense)
         span = slice(starts[at], starts[at + rows])
         row = np.repeat(np.arange(rows), np.diff(starts[at : at + rows + 1]))
         for a in range(values.shape[1]):
-            out[span, a] = (dense[:, a] @ full)[row, columns[span]]
+            out[span, a] = dsymm(1.0, symmetric.T, dense[:, a].T, lower=0)[columns[span], row]
         at += rows
     return out
 
