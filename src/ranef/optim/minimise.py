@@ -7,24 +7,22 @@ from collections.abc import Callable
 import numpy as np
 
 from ranef.errors import ModelError
-from ranef.optim.newton import Descent
+from ranef.optim.bobyqa import bobyqa
+from ranef.optim.em import em
+from ranef.optim.finish import judged
+from ranef.optim.lbfgs import lbfgs
 from ranef.optim.problem import Array, Optimum, Problem
 from ranef.optim.search import Pool, search
 from ranef.optim.status import verdict
 from ranef.optim.trace import Progress, Stopped, Trace
 
-
-def newton(trace: Trace, start: Array | None) -> Pool:
-    return search(trace, start)
-
-
-METHODS: dict[str, Callable[[Trace, Array | None], Pool]] = {"newton": newton}
+METHODS: dict[str, Callable[[Trace, Array | None], Pool]] = {"newton": search, "bobyqa": bobyqa, "lbfgs": lbfgs, "em": em}
 
 
 def minimise(
     problem: Problem, *, method: str = "newton", start: Array | None = None, progress: Progress | None = None
 ) -> Optimum:
-    """The best optimum of `problem`.
+    """The best optimum of `problem`; "newton" looks for it from several starts where that is cheap, the other methods from one.
 
     With a `start` the search goes down from there and nowhere else. `progress` is called with each `Step` of the path and may answer
     False to stop. Raises ModelError for an unknown method or a start of the wrong length.
@@ -37,6 +35,6 @@ def minimise(
     try:
         pool = METHODS[method](trace, None if start is None else np.array(start, dtype=float))
     except Stopped:
-        pool = Pool(problem)
-        pool.add(Descent(problem.evaluate(trace.path[-1] and trace.best.theta, 2), np.inf))
+        assert trace.best is not None
+        pool = judged(Trace(problem), trace.best.theta)
     return verdict(trace, pool, method)

@@ -18,8 +18,8 @@ from ranef.optim.newton import Descent, descend
 from ranef.optim.problem import Array, Evaluation, Problem
 from ranef.optim.trace import Trace
 
-FAR = 100.0  # the first probe: everything large
-CHEAP = 1e7  # floating-point operations of an evaluation, up to which other starts are tried without a reason
+FAR = 20.0  # the first probe: everything large, from where the way down leads past the optima that small starts miss
+CHEAP = 1e6  # floating-point operations of an evaluation, up to which other starts are tried without a reason
 PATIENCE = 16  # starts without a new best optimum after which the search ends
 SAME = 1e-6  # optima whose values differ by less are one
 SLOPE = 4.0  # height above a known optimum, in deviance units, below which a descent may be seen to lead there
@@ -97,18 +97,9 @@ def search(trace: Trace, start: Array | None) -> Pool:
     if pool.optima and (start is not None or problem.unimodal or problem.effort > CHEAP):
         return pool
     doubtful = not pool.optima
-    for theta in _probes(problem, pool):
-        doubtful |= pool.explore(trace, theta, "probe")
-    if doubtful:
+    if pool.explore(trace, multiple(problem, FAR), "probe") or doubtful:
         _look_everywhere(trace, pool)
     return pool
-
-
-def _probes(problem: Problem, pool: Pool) -> Iterator[Array]:
-    """One start far out; with many parameters also one far in."""
-    yield FAR * problem.start()
-    if problem.size > 3:
-        yield problem.start() / FAR
 
 
 def _look_everywhere(trace: Trace, pool: Pool) -> None:
@@ -158,6 +149,11 @@ def _column_patterns(problem: Problem) -> Iterator[tuple[Array | float, ...]]:
 def _random_root(rng: np.random.Generator, k: int) -> Array:
     rotation = np.linalg.qr(rng.normal(size=(k, k)))[0]
     return rotation * 10.0 ** rng.uniform(-2.0, 2.0, size=k)
+
+
+def multiple(problem: Problem, size: float) -> Array:
+    """Every relative covariance size^2 times the identity."""
+    return _of_roots(problem, [size * np.eye(block.k) for _, block in problem.blocks])
 
 
 def _of_roots(problem: Problem, roots: list[Array]) -> Array:
