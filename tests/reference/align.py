@@ -30,8 +30,12 @@ class Block:
 
 
 def group_key(name: str) -> GroupKey:
-    """`Subject.1` (a repeated term) is Subject; `b:a` is `a:b`."""
-    return frozenset(re.sub(r"\.\d+$", "", name).split(":"))
+    """`Subject.1` (a repeated term) is Subject; `b:a` is `a:b`, as are lme4's `b.a` and `c:(b:a)` where bars are doubled or nested."""
+    return frozenset(variables(name))
+
+
+def variables(group: str) -> list[str]:
+    return re.split(r"[:.]", re.sub(r"\.\d+$", "", group).replace("(", "").replace(")", ""))
 
 
 def their_blocks(results: dict[str, Any]) -> list[Block]:
@@ -59,7 +63,12 @@ def matched(m: ranef.Fit, results: dict[str, Any]) -> list[tuple[int, Block]]:
     waiting: dict[tuple[GroupKey, int], list[Block]] = defaultdict(list)
     for block in their_blocks(results):
         waiting[group_key(block.group), len(block.names)].append(block)
-    pairs = [(i, waiting[group_key(term.group.name), term.width].pop(0)) for i, term in enumerate(m.model.design.terms)]
+    pairs = []
+    for i, term in enumerate(m.model.design.terms):
+        candidates = waiting[group_key(term.group.name), term.width]
+        names = [r_name(name) for name in term.names]
+        same = [k for k, block in enumerate(candidates) if [plain(name) for name in block.names] == names]
+        pairs.append((i, candidates.pop(same[0] if same else 0)))
     assert not any(waiting.values()), f"terms of lme4 that we do not have: {[b.group for bs in waiting.values() for b in bs]}"
     return pairs
 
@@ -89,10 +98,32 @@ def our_omegas(m: ranef.Fit) -> list[Array]:
     return out
 
 
-def level_key(level: str) -> tuple[str, ...]:
-    return tuple(sorted(str(level).split(":")))
+def level_key(group: str, level: str) -> frozenset[tuple[str, str]]:
+    """A level of `a:b` as the levels of its variables, whatever their order."""
+    return frozenset(zip(variables(group), str(level).split(":"), strict=True))
+
+
+def our_column(m: ranef.Fit, results: dict[str, Any], group: str, name: str) -> tuple[str, str]:
+    """Our names of the grouping factor and of the column that lme4 calls `name` in `group`: matched by place in the block."""
+    for i, block in matched(m, results):
+        if group_key(block.group) == group_key(group) and name in block.names:
+            term = m.model.design.terms[i]
+            return term.group.name, term.names[block.names.index(name)]
+    raise AssertionError(f"no column {name} in {group}")
+
+
+def column_order(m: ranef.Fit, results: dict[str, Any], group: str, names: list[str]) -> list[int]:
+    """Where lme4's columns of a grouping factor stand among ours, over all its terms."""
+    ours = [name for term in m.model.design.terms if term.group.name == group for name in term.names]
+    return [ours.index(our_column(m, results, group, name)[1]) for name in names]
+
+
+def plain(name: str) -> str:
+    """A column's name without what R and Python spell differently: packages, quotes, truth, blanks."""
+    name = re.sub(r"\bsplines::", "", name).replace('"', "'").replace(" ", "")
+    return re.sub(r"TRUE$", "True", name)
 
 
 def r_name(name: str) -> str:
     """R's name of a column: `cond[T.odd]` is `condodd`, a cell mean `cond[odd]` too."""
-    return re.sub(r"\[(?:T\.)?([^\]]*)\]", r"\1", name)
+    return plain(re.sub(r"\[(?:T\.)?([^\]]*)\]", r"\1", name))

@@ -1,7 +1,7 @@
 """Linear mixed models against lme4, lmerTest: 141 cases, each fitted once, each kind of number by the rules of tolerances.json.
 
 Where R stopped short of the optimum, ours must be better, and R's own point, evaluated with our criterion, must give R's number:
-then the estimates belong to different points and only the likelihood is compared (`same_optimum`).
+then the estimates belong to different points and only the likelihood is compared (`STOPPED_EARLY`).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 import ranef
+from ranef.fit.effects import conditional_covariance, factor_named
 from tests.reference import align, compare
 from tests.reference.load import Case, fitted, predictions, reference_case, reference_cases, reference_data
 
@@ -25,6 +26,12 @@ NOT_IDENTIFIED = frozenset({
     "more-cake-temperature-slope",
 })  # fmt: skip
 IDENTIFIED = [name for name in CASES if name not in NOT_IDENTIFIED]
+
+# lme4 stopped short of the optimum (badly scaled covariates): the likelihoods are compared by direct evaluation, the estimates belong
+# to different points.
+STOPPED_EARLY = frozenset({"more-bad-scaling", "more-uncentred"})
+REACHED = [name for name in CASES if name not in STOPPED_EARLY]
+SETTLED = [name for name in IDENTIFIED if name not in STOPPED_EARLY]
 
 
 def results(case_id: str) -> Case:
@@ -60,6 +67,13 @@ def test_criterion_at_the_theta_of_lme4_is_that_of_lme4(case_id: str) -> None:
     assert m.deviance <= there + 1e-9 * (1 + abs(there))
 
 
+@pytest.mark.parametrize("case_id", STOPPED_EARLY)
+def test_where_lme4_stopped_early_ours_is_lower(case_id: str) -> None:
+    m, r = fitted(case_id), results(case_id)
+    assert m.deviance < criterion(r) - 1e-4
+    assert m.deviance < m.deviance_at(align.theta_in_our_order(m, r, r["theta"]["values"])) - 1e-4
+
+
 @pytest.mark.parametrize("case_id", CASES)
 def test_status_is_an_optimum(case_id: str) -> None:
     m = fitted(case_id)
@@ -79,7 +93,7 @@ def test_objective_and_gradient_at_given_theta(case_id: str) -> None:
         compare.relative(slopes, align.theta_in_our_order(m, r, at["gradient"]), 1e-4, "gradient", floor=1e-5)
 
 
-@pytest.mark.parametrize("case_id", CASES)
+@pytest.mark.parametrize("case_id", REACHED)
 def test_fixed_effects(case_id: str) -> None:
     m, r = fitted(case_id), results(case_id)
     f = r["fixef"]
@@ -87,13 +101,13 @@ def test_fixed_effects(case_id: str) -> None:
     compare.relative(m.bse, f["se"], compare.rule("se|vcov")["rel"], "se")
     compare.statistics(m.tvalues, f["stat"], "t")
     compare.covariance_matrix(m.cov_params(), r["vcov"], "vcov")
-    assert list(m.dropped) == [align_name for align_name in r.get("dropped_columns", [])]
+    assert list(m.dropped) == r.get("dropped_columns", [])
 
 
 @pytest.mark.parametrize("case_id", [c for c in CASES if "contrasts" not in reference_case(c)])
 def test_names_are_those_of_r(case_id: str) -> None:
     m, r = fitted(case_id), results(case_id)
-    assert [align.r_name(name) for name in m.params.index] == [name.replace('"', "'") for name in r["fixef"]["term"]]
+    assert [align.r_name(name) for name in m.params.index] == [align.plain(name) for name in r["fixef"]["term"]]
 
 
 @pytest.mark.parametrize("case_id", CASES)
@@ -120,20 +134,20 @@ def test_random_effects_matrix(case_id: str) -> None:
     compare.relative(entries.sum() / np.prod(z["dim"]), z["checksum"]["mean"], 1e-12, "mean of Z")
 
 
-@pytest.mark.parametrize("case_id", CASES)
+@pytest.mark.parametrize("case_id", REACHED)
 def test_sigma(case_id: str) -> None:
     m, r = fitted(case_id), results(case_id)
     compare.relative(m.sigma, r["sigma"], compare.rule("sigma|varcorr.sdcor (sd)|random.sd|tau2")["rel"], "sigma")
 
 
-@pytest.mark.parametrize("case_id", IDENTIFIED)
+@pytest.mark.parametrize("case_id", SETTLED)
 def test_theta(case_id: str) -> None:
     m, r = fitted(case_id), results(case_id)
     theirs = align.theta_in_our_order(m, r, r["theta"]["values"])
     compare.within(m.theta, theirs, compare.rule("theta")["abs"] * np.maximum(1.0, np.abs(theirs)), "theta")
 
 
-@pytest.mark.parametrize("case_id", IDENTIFIED)
+@pytest.mark.parametrize("case_id", SETTLED)
 def test_variance_components(case_id: str) -> None:
     """Standard deviations always; correlations of effects whose standard deviations are not zero."""
     m, r = fitted(case_id), results(case_id)
@@ -151,54 +165,43 @@ def test_variance_components(case_id: str) -> None:
     compare.relative(m.varcorr["vcov"][-1], r["varcorr"]["vcov"][-1], 2e-4, "residual variance")
 
 
-@pytest.mark.parametrize("case_id", [c for c in reference_cases("lmm", "ranef") if c not in NOT_IDENTIFIED])
+@pytest.mark.parametrize("case_id", [c for c in reference_cases("lmm", "ranef") if c in SETTLED])
 def test_random_effects(case_id: str) -> None:
     """Conditional modes in units of their standard deviation, and those standard deviations."""
     m, r = fitted(case_id), results(case_id)
-    table = m.ranef(cond_var=True).frame
-    table = pd.DataFrame(table)
+    table = pd.DataFrame(m.ranef(cond_var=True).to_dict())
     for theirs in r["ranef"]:
-        key = align.group_key(theirs["group"])
-        mine = table[[align.group_key(g) == key and align.r_name(t).replace("'", '"') == theirs["term"] or False
-                      for g, t in zip(table["group"], table["term"], strict=True)]]  # fmt: skip
-        if mine.empty:
-            mine = by_position(m, r, table, theirs)
+        group, name = align.our_column(m, r, theirs["group"], theirs["term"])
+        mine = table[(table["group"] == group) & (table["term"] == name)]
         assert len(mine) == theirs["n"]
-        index = {align.level_key(level): row for level, row in zip(mine["level"], mine.index, strict=True)}
-        chosen = mine.loc[[index[align.level_key(level)] for level in theirs["levels"]]]
-        condsd = compare.numbers(theirs["condsd"])
-        allowed = compare.rule("ranef.values")["sd_mult"] * np.maximum(condsd, np.abs(condsd).max())
-        compare.within(chosen["estimate"], theirs["values"], np.maximum(allowed, 1e-7 * r["sigma"]), f"{theirs['group']} {theirs['term']}")
-        compare.relative(chosen["std_error"], condsd, compare.rule("ranef.condsd")["rel"], "conditional sd", floor=1e-3 * 1e-2 * r["sigma"])
-        sums = theirs["values_checksum"]
-        compare.relative(np.sum(mine["estimate"] ** 2), sums["sumsq"], 1e-3, "sum of squares", floor=1e-6 * r["sigma"] ** 2)
+        index = {align.level_key(group, level): row for level, row in zip(mine["level"], mine.index, strict=True)}
+        chosen = mine.loc[[index[align.level_key(theirs["group"], level)] for level in theirs["levels"]]]
+        condsd, what = compare.numbers(theirs["condsd"]), f"{theirs['group']} {theirs['term']}"
+        nothing = 1e-6 * r["sigma"]  # where the variance is zero, modes are zero and so are their units
+        allowed = compare.rule("ranef.values")["sd_mult"] * condsd
+        compare.within(chosen["estimate"], theirs["values"], np.maximum(allowed, nothing), what)
+        compare.relative(chosen["std_error"], condsd, compare.rule("ranef.condsd")["rel"], f"conditional sd of {what}", floor=nothing)
+        sumsq = theirs["values_checksum"]["sumsq"]
+        compare.relative(np.sum(mine["estimate"] ** 2), sumsq, 1e-3, f"sum of squares of {what}", floor=theirs["n"] * nothing**2)
 
 
-def by_position(m: ranef.Fit, r: Case, table: pd.DataFrame, theirs: Case) -> pd.DataFrame:
-    """The rows of the column at the same place in its block: for codings whose names differ from R's."""
-    for i, block in align.matched(m, r):
-        if align.group_key(block.group) == align.group_key(theirs["group"]) and theirs["term"] in block.names:
-            term = m.model.design.terms[i]
-            return table[(table["group"] == term.group.name) & (table["term"] == term.names[block.names.index(theirs["term"])])]
-    raise AssertionError(f"no term {theirs['term']} in {theirs['group']}")
-
-
-@pytest.mark.parametrize("case_id", [c for c in reference_cases("lmm", "ranef_condvar") if c not in NOT_IDENTIFIED])
+@pytest.mark.parametrize("case_id", [c for c in reference_cases("lmm", "ranef_condvar") if c in SETTLED])
 def test_conditional_covariances(case_id: str) -> None:
     """Joint covariance matrices of the effects of a level, over all terms of its grouping factor."""
     m, r = fitted(case_id), results(case_id)
     for theirs in r["ranef_condvar"]:
-        ours = [i for i, t in enumerate(m.model.design.terms) if align.group_key(t.group.name) == align.group_key(theirs["group"])]
-        if len(ours) != 1:
-            continue
-        levels = [align.level_key(level) for level in m.model.design.terms[ours[0]].group.levels]
+        (group,) = {t.group.name for t in m.model.design.terms if align.group_key(t.group.name) == align.group_key(theirs["group"])}
+        levels = [align.level_key(group, level) for level in factor_named(m, group).levels]
+        tiles = conditional_covariance(m, group)
+        order = align.column_order(m, r, group, theirs["terms"])
         for level, matrix in zip(theirs["levels"], theirs["matrices"], strict=True):
-            mine = m.conditional_covariance(m.model.design.terms[ours[0]].label, levels.index(align.level_key(level)))
             sd = np.sqrt(np.diag(compare.numbers(matrix)))
-            compare.within(mine, matrix, 2 * compare.rule("ranef.condsd")["rel"] * np.outer(sd, sd) + 1e-8 * r["sigma"] ** 2, theirs["group"])
+            allowed = 2 * compare.rule("ranef.condsd")["rel"] * np.outer(sd, sd) + 1e-6 * r["sigma"] ** 2 * 1e-3
+            mine = tiles[levels.index(align.level_key(theirs["group"], level))][np.ix_(order, order)]
+            compare.within(mine, matrix, allowed, f"{theirs['group']} {level}")
 
 
-@pytest.mark.parametrize("case_id", CASES)
+@pytest.mark.parametrize("case_id", REACHED)
 def test_fitted_values_and_residuals(case_id: str) -> None:
     m, r = fitted(case_id), results(case_id)
     compare.checksum(m.fittedvalues, r["fitted"], "fitted")
@@ -208,7 +211,7 @@ def test_fitted_values_and_residuals(case_id: str) -> None:
         compare.checksum(m.residuals(kind="pearson"), r["residuals_pearson"], "pearson", floor=max(1e-6, size))
 
 
-@pytest.mark.parametrize("case_id", reference_cases("lmm", "satterthwaite"))
+@pytest.mark.parametrize("case_id", [c for c in reference_cases("lmm", "satterthwaite") if c in REACHED])
 def test_satterthwaite(case_id: str) -> None:
     m, s = fitted(case_id), results(case_id)["satterthwaite"]
     compare.relative(m.df, s["df"], compare.rule("satterthwaite.df|den_df (Satterthwaite)")["rel"], "df")
@@ -237,15 +240,7 @@ def test_predictions(case_id: str, k: int) -> None:
     elif request["re"] == "all":
         compare.relative(np.asarray(m.predict(new, new_levels="population")), request["prediction"], r, "conditional")
     else:
-        compare.relative(population_and_one_term(m, new, request["re"]), request["prediction"], r, request["re"])
-
-
-def population_and_one_term(m: ranef.Fit, new: pd.DataFrame, re: str) -> np.ndarray:
-    """Prediction with the intercepts of one grouping factor only, put together from `ranef()`."""
-    group = re.split("|")[1].strip(" )")
-    table = pd.DataFrame(m.ranef().frame)
-    modes = table[table["group"] == group].set_index("level")["estimate"]
-    return np.asarray(m.predict(new, re="population")) + modes[new[group]].to_numpy()
+        compare.relative(np.asarray(m.predict(new, re=request["re"])), request["prediction"], r, request["re"])
 
 
 def test_data_sets_are_complete() -> None:
