@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 
 from ranef.core.criterion import Criterion
@@ -91,7 +92,7 @@ class Solution:
         unit = self.criterion.gram.standard.unit
         return [unit * (B[:, :, -1] @ lam) @ self.root(f).T for f, (B, lam) in enumerate(zip(self.projections, self.factors, strict=True))]
 
-    def conditional(self, f: int, g: int, rows: Array, columns: Array) -> Array:
+    def conditional(self, f: int, g: int, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> Array:
         """(c, k_f, k_g) Cov(b_f, b_g | y, beta) / sigma^2 at pairs of levels."""
         left, right = (np.linalg.inv(self.criterion.gram.z_map(i)) for i in (f, g))
         return left @ self.criterion.engine.conditional(self.factors, f, g, rows, columns) @ right.T

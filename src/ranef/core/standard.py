@@ -10,15 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
+from types import ModuleType
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 
+from ranef.core.kernels import columns
 from ranef.core.layout import Layout
 from ranef.covariance.base import Array
 from ranef.design import Design, RandomTerm
 
-CHUNK = 16384
 ALIASED = 1e-7  # a column whose residual on the columns before it is shorter than this share of itself is dropped (as R does)
 ESTIMABLE = 1e-6  # a combination of L and a null vector below this share of its terms is rounding
 COLLINEAR = 1e-2  # below this share the cross-products are not trusted, and X is orthogonalised row by row
@@ -64,8 +67,29 @@ class Standard:
         z = self.design.terms[index].z
         return None if z is None else (z[rows] - self.z_center[index]) / self.z_scale[index]
 
+    @cached_property
+    def kernels(self) -> ModuleType | None:
+        """The compiled twin of `kernels.columns` where the design is long enough."""
+        return columns.kernels(*_extent(self.design))
+
+    def fill_fixed(self, out: Array, rows: slice) -> None:
+        """The first r columns of out (n, r or more) become those of `fixed`."""
+        if self.orthonormal is not None:
+            out[:, : self.rank] = self.orthonormal[rows]
+        else:
+            (self.kernels or columns).fill(out, 0, self.design.X, rows.start or 0, self.center, self.scale)
+
+    def fill_random(self, out: Array, column: int, index: int, rows: slice) -> None:
+        """The columns of `out` from `column` on become those of `random`."""
+        z = self.design.terms[index].z
+        if z is None:
+            out[:, column] = 1.0
+        else:
+            (self.kernels or columns).fill(out, column, z, rows.start or 0, self.z_center[index], self.z_scale[index])
+
     def chunks(self) -> Iterator[slice]:
-        step = max([CHUNK, *(8 * block.levels for block in self.layout.blocks)])
+        """Stretches of rows that fit in the cache; longer ones for NumPy, whose sums by level pass over all levels each time."""
+        step = columns.CHUNK if self.kernels else max([columns.CHUNK, *(8 * block.levels for block in self.layout.blocks)])
         for start in range(0, self.design.nobs, step):
             yield slice(start, min(start + step, self.design.nobs))
 
@@ -81,8 +105,8 @@ class Standard:
             out[self.design.intercept] -= self.center @ inverse
         return out
 
-    def estimable(self, L: Array) -> Array:
-        """(c,) of bool: the rows of L (c, p) whose L beta does not depend on which aliased columns were dropped."""
+    def estimable(self, L: Array) -> NDArray[np.bool_]:
+        """(c,) the rows of L (c, p) whose L beta does not depend on which aliased columns were dropped."""
         size = np.abs(L) @ np.abs(self.null)
         return np.all(np.abs(L @ self.null) <= ESTIMABLE * size, axis=1)
 
@@ -104,51 +128,77 @@ def standardise(design: Design, layout: Layout) -> Standard:
 
     Raises nothing: what is aliased is left out and told by `kept`.
     """
-    center, scale = _moments(design.X, design.intercept)
-    kept, upper, null, orthonormal = _basis(design, center, scale)
+    tools = columns.kernels(*_extent(design)) or columns
+    center, unit = _extents(design, tools)
+    gram = _gram(design, center, unit, tools)
+    scale = unit * _lengths(design, center, unit, gram, tools)
+    scale[scale == 0.0] = 1.0
+    kept, upper, null, orthonormal = _basis(design, center, scale, gram * np.outer(unit / scale, unit / scale))
     null = _user_null(null, center, scale, design.intercept)
     at = list(kept)
-    shift, unit = _response_units(design, at)
-    moments = [_random_moments(term) for term in design.terms]
+    shift, y_unit = _response_units(design, at, tools)
+    moments = [_random_moments(term, tools) for term in design.terms]
     return Standard(
-        design, layout, kept, center[at], scale[at], upper, null, orthonormal, shift, unit,
+        design, layout, kept, center[at], scale[at], upper, null, orthonormal, shift, y_unit,
         tuple(center for center, _, _ in moments), tuple(scale for _, scale, _ in moments), tuple(constant for _, _, constant in moments),
     )  # fmt: skip
 
 
-def _moments(X: Array, intercept: int | None) -> tuple[Array, Array]:
-    """Means (zero without an intercept) and root mean squares about them."""
-    n, p = X.shape
-    center = np.zeros(p)
-    if intercept is not None:
-        center = X.mean(axis=0)
-        center[intercept] = 0.0
-    scale = np.empty(p)
-    for j in range(p):
-        column = X[:, j] - center[j] if center[j] else X[:, j]
-        top = np.abs(column).max(initial=0.0)
-        rounding = 1e-15 * abs(center[j]) * 4
-        scale[j] = top * np.sqrt(np.mean((column / top) ** 2)) if top > rounding else 0.0
-    scale[scale == 0.0] = 1.0
-    return center, scale
+def _extent(design: Design) -> tuple[int, int]:
+    """Rows and columns of all that has to be read."""
+    return design.nobs, design.X.shape[1] + 1 + sum(term.width for term in design.terms)
 
 
-def _basis(design: Design, center: Array, scale: Array) -> tuple[tuple[int, ...], Array, Array, Array | None]:
-    """Columns kept, R, null vectors of the scaled columns, and the orthonormal X_s when cross-products would not do."""
+def _extents(design: Design, tools: ModuleType) -> tuple[Array, Array]:
+    """Means of the columns of X (zero without an intercept), and the largest distances from them, zero where those are rounding."""
+    p = design.X.shape[1]
+    if not p:
+        return np.zeros(0), np.zeros(0)
+    center, low, high = tools.summary(design.X)
+    if design.intercept is None:
+        center = np.zeros(p)
+    else:
+        center[design.intercept] = 0.0
+    return center, _reach(center, low, high)
+
+
+def _reach(center: Array, low: Array, high: Array) -> Array:
+    """The largest distance from the centre, zero where it is rounding."""
+    top = np.maximum(high - center, center - low)
+    return np.where(top > 4e-15 * np.abs(center), top, 0.0)
+
+
+def _gram(design: Design, center: Array, unit: Array, tools: ModuleType) -> Array:
+    """(p, p) weighted cross-products of (X - center) / unit."""
     n, p = design.X.shape
+    root = None if design.weights is None else np.sqrt(design.weights)
+    divisor = np.where(unit == 0.0, 1.0, unit)
+    gram = np.zeros((p, p))
+    for start in range(0, n if p else 0, columns.CHUNK):
+        part = np.empty((min(columns.CHUNK, n - start), p))
+        tools.fill(part, 0, design.X, start, center, divisor)
+        if root is not None:
+            part *= root[start : start + len(part), None]
+        gram += part.T @ part
+    return gram
+
+
+def _lengths(design: Design, center: Array, unit: Array, gram: Array, tools: ModuleType) -> Array:
+    """(p,) root mean squares of (X - center) / unit."""
+    if design.weights is None:
+        return np.sqrt(np.diag(gram) / design.nobs)
+    return np.sqrt(tools.mean_squares(design.X, center, np.where(unit == 0.0, 1.0, unit)))
+
+
+def _basis(design: Design, center: Array, scale: Array, gram: Array) -> tuple[tuple[int, ...], Array, Array, Array | None]:
+    """Columns kept, R, null vectors of the scaled columns, and the orthonormal X_s when cross-products would not do."""
+    p = design.X.shape[1]
     if p == 0:
         return (), np.zeros((0, 0)), np.zeros((0, 0)), None
-    root = None if design.weights is None else np.sqrt(design.weights)
-    gram = np.zeros((p, p))
-    for start in range(0, n, CHUNK):
-        rows = slice(start, start + CHUNK)
-        part = (design.X[rows] - center) / scale
-        if root is not None:
-            part *= root[rows, None]
-        gram += part.T @ part
     upper = _cholesky_share(gram, COLLINEAR)
     if upper is not None:
         return tuple(range(p)), upper, np.zeros((p, 0)), None
+    root = None if design.weights is None else np.sqrt(design.weights)
     return _by_rows((design.X - center) / scale, root, _spanned_scale(design, center, scale))
 
 
@@ -210,52 +260,43 @@ def _by_rows(X: Array, root: Array | None, spans: Array) -> tuple[tuple[int, ...
     return tuple(kept), upper[:r, kept], null, np.asfortranarray(Q)
 
 
-def _response_units(design: Design, kept: list[int]) -> tuple[Array, float]:
+def _response_units(design: Design, kept: list[int], tools: ModuleType) -> tuple[Array, float]:
     """(p,) a first fit to subtract from y, so that sums of squares lose no digits, and the scale of what remains."""
     shift = np.zeros(design.X.shape[1])
     y = design.y if design.offset is None else design.y - design.offset
-    if design.intercept is not None:
-        shift[design.intercept] = y.mean()
-        rest = y - shift[design.intercept]
-    elif kept:
+    if design.intercept is None and kept:
         X = design.X if len(kept) == design.X.shape[1] else design.X[:, kept]
         lengths = np.sqrt(np.einsum("ij,ij->j", X, X))
         lengths[lengths == 0.0] = 1.0
         shift[kept] = np.linalg.lstsq(X / lengths, y, rcond=None)[0] / lengths
-        rest = y - design.X @ shift
+        y = y - design.X @ shift
+    mean, low, high = tools.summary(y[:, None])
+    if design.intercept is not None:
+        shift[design.intercept] = mean[0]
     else:
-        rest = y
-    top = float(np.abs(rest).max(initial=0.0))
-    unit = top * float(np.sqrt(np.mean((rest / top) ** 2))) if top > 0 else 1.0
-    return shift, unit
+        mean = np.zeros(1)
+    top = np.maximum(high - mean, mean - low)
+    return shift, float(top[0] * np.sqrt(tools.mean_squares(y[:, None], mean, top)[0])) if top[0] > 0 else 1.0
 
 
-def _constant_column(term: RandomTerm) -> int | None:
-    """The column of ones of a random term, if it has one."""
-    if term.z is None:
-        return 0
-    for j in range(term.width):
-        column = term.z[:, j]
-        if column[0] == 1.0 and np.all(column == 1.0):
-            return j
-    return None
-
-
-def _random_moments(term: RandomTerm) -> tuple[Array, Array, int | None]:
+def _random_moments(term: RandomTerm, tools: ModuleType) -> tuple[Array, Array, int | None]:
     """Centre and scale of the columns, as far as the covariance structure is closed under them, and the column of ones."""
     k, closure = term.width, term.covariance.closure
     center, scale = np.zeros(k), np.ones(k)
     if term.z is None:
         return center, scale, None
-    constant = _constant_column(term) if closure == "linear" else None
+    mean, low, high = tools.summary(term.z)
+    ones = np.flatnonzero((low == 1.0) & (high == 1.0))
+    constant = int(ones[0]) if closure == "linear" and len(ones) else None
     if constant is not None:
-        center = term.z.mean(axis=0)
+        center = mean
         center[constant] = 0.0
-    for j in range(k):
-        if j != constant:
-            column = term.z[:, j] - center[j]
-            top = np.abs(column).max(initial=0.0)
-            scale[j] = top * np.sqrt(np.mean((column / top) ** 2)) if top > 4e-15 * abs(center[j]) else 1.0
+    top = _reach(center, low, high)
+    known = top > 0.0
+    scale = np.where(known, top, 1.0) * np.sqrt(tools.mean_squares(term.z, center, np.where(known, top, 1.0)))
+    scale[~known] = 1.0
+    if constant is not None:
+        scale[constant] = 1.0
     if closure == "scalar":
         scale[:] = np.sqrt(np.mean(scale**2))
     return center, scale, constant

@@ -1,7 +1,7 @@
 """A file with a JSON header and arrays of numbers: a zip archive that holds `header.json` and one `.npy` for each array.
 
-Made to be read from strangers: nothing is unpickled, unpacked to disk or executed; the header says which arrays there are and how large,
-and no more bytes than that are ever decompressed.
+Made to be read from strangers: nothing is unpickled, unpacked to disk or executed; the header says which arrays there are and
+how large, and no more bytes than that are ever decompressed.
 """
 
 from __future__ import annotations
@@ -74,7 +74,9 @@ def read(path: str | os.PathLike[str], *, max_bytes: int) -> tuple[dict[str, Any
 def _read(file: IO[bytes], max_bytes: int) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     start = file.read(4)
     if start[:1] == b"\x80":
-        raise SavedModelError("This is a pickle, which can run any program when it is read.", hint="Save models with fit.save(path).")
+        raise SavedModelError(
+            "This is a pickle, which can run any program when it is read.", hint="Save models with fit.save(path)."
+        )
     if start != b"PK\x03\x04":
         raise SavedModelError("This is not a saved model: it is no archive of ours.", hint="Save models with fit.save(path).")
     with zipfile.ZipFile(file) as archive:

@@ -51,7 +51,7 @@ def conditional_covariance(fit: Fit, group: str) -> Array:
     """(m, k, k) Var(b_j | y) at the estimated beta and theta, for each level of a grouping factor.
 
     The matrices are joint over all terms of the factor, whose columns stand in the order of the formula:
-    sigma^2 Lambda (Lambda'Z'Z Lambda + I)^-1 Lambda', Bates et al. (2015), eq. 58. Raises ModelError for an unknown group.
+    sigma^2 Lambda (Lambda'Z'Z Lambda + I)^-1 Lambda' (Bates et al. 2015). Raises ModelError for an unknown group.
     """
     return _tiles(fit, factor_named(fit, group))
 
@@ -81,7 +81,7 @@ def ranef_table(fit: Fit, cond_var: bool = True) -> Table:
 def coef(fit: Fit) -> dict[str, pd.DataFrame]:
     """Fixed plus random effect of each level: a frame for each grouping factor, its levels the index, coefficients the columns.
 
-    A column with a random effect but no fixed one holds the random effect alone; of several random effects of a name the sum counts.
+    A column with a random effect but no fixed one holds the random effect alone; several random effects of a name are added.
     """
     import pandas as pd
 

@@ -8,12 +8,12 @@
                    [   X'R^-1X    X'R^-1Z     ] [beta]   [   X'R^-1(y - offset) ]
                    [ G Z'R^-1X  G Z'R^-1Z + I ] [ b  ] = [ G Z'R^-1(y - offset) ]
 
-R = sigma^2 W^-1 and G = sigma^2 Omega are the covariances of the residuals and of all random effects. The classical matrix is symmetric,
-and its inverse is the joint covariance of (beta_hat, b_hat - b); it does not exist when a variance is zero or a correlation is +-1. The
-multiplied one always does, has the same solution, and its inverse times blockdiag(I, G) is that covariance.
+R = sigma^2 W^-1 and G = sigma^2 Omega are the covariances of the residuals and of all random effects. The classical matrix is
+symmetric, and its inverse is the joint covariance of (beta_hat, b_hat - b); it does not exist when a variance is zero or a
+correlation is +-1. The multiplied one always does, has the same solution, and its inverse times blockdiag(I, G) is that covariance.
 
-Henderson (1950), Ann. Math. Stat. 21, 309 (abstract); Henderson (1975), Biometrics 31, 423-447, eq. 4; for singular G: Harville (1976),
-Ann. Stat. 4, 384-395, sec. 3, and Henderson (1984), Applications of Linear Models in Animal Breeding, ch. 5.
+Henderson (1950), Ann. Math. Stat. 21, 309 (abstract); Henderson (1975), Biometrics 31, 423-447; for singular G: Harville (1976),
+Ann. Stat. 4, 384-395, and Henderson (1984), Applications of Linear Models in Animal Breeding, ch. 5.
 """
 
 from __future__ import annotations
@@ -81,8 +81,8 @@ def henderson(fit: Fit, form: Form = "multiplied") -> Equations:
         raise ModelError(f"form={form!r} is not known.", hint='Use "multiplied" or "classical".')
     if form == "classical" and fit.optimum.boundary:
         raise ModelError(
-            f"The covariance matrix of the random effects has no inverse ({'; '.join(fit.optimum.boundary)}), so the classical form of "
-            "Henderson's equations does not exist.",
+            f"The covariance matrix of the random effects has no inverse ({'; '.join(fit.optimum.boundary)}), "
+            "so the classical form of Henderson's equations does not exist.",
             hint='Use form="multiplied", which has the same solution.',
         )
     design, solution, kept = fit.model.design, fit.solution, list(fit.criterion.gram.standard.kept)

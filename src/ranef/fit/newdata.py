@@ -9,8 +9,9 @@ import numpy as np
 
 from ranef.core.layout import Block
 from ranef.design import Array
-from ranef.errors import DataError
-from ranef.fit.points import Points
+from ranef.errors import DataError, RanefError, SavedModelError
+from ranef.fit.points import Mask, Points
+from ranef.fit.rows import has_rows
 
 if TYPE_CHECKING:
     from ranef.fit.fit import Fit
@@ -24,15 +25,16 @@ class Asked:
     """New rows; `missing` says which have no answer: a predictor or a level is missing, or the combination is not estimable."""
 
     points: Points
-    missing: Array  # (n,) of bool
+    missing: Mask  # (n,) of bool
     index: Any
     frame: str
 
 
-def ask(fit: Fit, newdata: Any, used: tuple[Array, ...], new_levels: str, *, offset: Any = None, observation: bool = False) -> Asked:
-    """The rows of newdata. `used` masks the columns of each block; the columns of other terms are asked for only for an `observation`,
-    whose variance they change, and the grouping factors of other terms never. The weight of a row is one where newdata have no column
-    of the weights.
+def ask(fit: Fit, newdata: Any, used: tuple[Mask, ...], new_levels: str, *, offset: Any = None, observation: bool = False) -> Asked:
+    """The rows of newdata. `used` masks the columns of each block.
+
+    The columns of other terms are asked for only for an `observation`, whose variance they change; their grouping factors never.
+    The weight of a row is one where newdata have no column of the weights.
 
     Raises DataError for absent columns, for unknown levels unless `new_levels` allows them, and for weights that are not positive.
     """
@@ -42,7 +44,7 @@ def ask(fit: Fit, newdata: Any, used: tuple[Array, ...], new_levels: str, *, off
     weights = fit.model.schema.weights if observation else None
     if weights is not None and weights not in _names(newdata):
         weights = None
-    found = fit.model.schema.apply(newdata, random=columns, levels=levels, weights=weights, offset=offset)
+    found = _apply(fit, newdata, random=columns, levels=levels, weights=weights, offset=offset)
     missing = ~(np.isfinite(found.X).all(axis=1) & fit.criterion.gram.standard.estimable(found.X))
     codes, z = [], []
     for f, block in enumerate(layout.blocks):
@@ -55,6 +57,18 @@ def ask(fit: Fit, newdata: Any, used: tuple[Array, ...], new_levels: str, *, off
         missing |= ~np.isfinite(z[f][:, used[f]]).all(axis=1)
     noise = _checked_weights(found)
     return Asked(Points(found.X, found.offset, noise, tuple(codes), tuple(z)), missing, found.index, found.frame)
+
+
+def _apply(fit: Fit, newdata: Any, **options: Any) -> NewDesign:
+    """The columns of the fit; what a damaged or forged schema of a saved model makes fail is told as such."""
+    try:
+        return fit.model.schema.apply(newdata, **options)
+    except RanefError:
+        raise
+    except Exception as problem:
+        if has_rows(fit):
+            raise
+        raise SavedModelError(f"The schema of the saved model is damaged: {type(problem).__name__}: {problem}") from problem
 
 
 def _names(newdata: Any) -> tuple[str, ...]:
@@ -73,7 +87,7 @@ def _columns(found: NewDesign, block: Block, columns: list[int]) -> Array:
     return z
 
 
-def _unknown(fit: Fit, found: NewDesign, term: int, new_levels: str) -> Array:
+def _unknown(fit: Fit, found: NewDesign, term: int, new_levels: str) -> Mask:
     """(n,) rows without an answer because of their level: a missing one, or a new one under `new_levels="missing"`.
 
     Raises DataError for new levels under `new_levels="error"`.
@@ -102,5 +116,7 @@ def _checked_weights(found: NewDesign) -> Array | None:
         return None
     bad = (found.weights <= 0) | np.isinf(found.weights)
     if bad.any():
-        raise DataError(f"The weights of new data must be positive; row {int(np.flatnonzero(bad)[0])} has {found.weights[bad][0]:g}.")
+        raise DataError(
+            f"The weights of new data must be positive; row {int(np.flatnonzero(bad)[0])} has {found.weights[bad][0]:g}."
+        )
     return found.weights

@@ -5,8 +5,8 @@ prediction x'beta_hat + z'b_hat of x'beta + z'b has the variance
 
     sigma^2 ( |white'x - D'z|^2 + z'C z ),        white white' = (X'V^-1 X)^-1,
 
-which counts the uncertainty of beta_hat and b_hat jointly: Henderson (1975), Biometrics 31, eq. 5-8; it is the inverse of his equations
-applied to (x, z). Where nothing is known of b, its variance sigma^2 z'Omega z takes the place of both terms in z.
+which counts the uncertainty of beta_hat and b_hat jointly: it is the inverse of Henderson's equations applied to (x, z), Henderson
+(1975), Biometrics 31, 423-447. Where nothing is known of b, its variance sigma^2 z'Omega z takes the place of both terms in z.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ranef.core.solution import Solution
 from ranef.design import Array, Codes, Design
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from ranef.core.layout import Layout
 
 CHUNK = 16384
+Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,13 +46,17 @@ class Points:
         """(n,) residual variance over sigma^2."""
         return np.ones(len(self)) if self.weights is None else 1.0 / self.weights
 
-    def split(self, used: tuple[Array, ...]) -> tuple[Points, Points]:
+    def split(self, used: tuple[Mask, ...]) -> tuple[Points, Points]:
         """The points with only the random columns whose effects are known and used, and with only the others; the rest are zero.
 
         `used` holds a mask (k,) for each block.
         """
-        known = tuple(np.where((codes >= 0)[:, None] & mask, z, 0.0) for codes, z, mask in zip(self.codes, self.z, used, strict=True))
-        unknown = tuple(np.where((codes < 0)[:, None] | ~mask, z, 0.0) for codes, z, mask in zip(self.codes, self.z, used, strict=True))
+        known = tuple(
+            np.where((codes >= 0)[:, None] & mask, z, 0.0) for codes, z, mask in zip(self.codes, self.z, used, strict=True)
+        )
+        unknown = tuple(
+            np.where((codes < 0)[:, None] | ~mask, z, 0.0) for codes, z, mask in zip(self.codes, self.z, used, strict=True)
+        )
         codes = tuple(np.maximum(codes, 0) for codes in self.codes)
         return tuple(Points(self.X, self.offset, self.weights, codes, z) for z in (known, unknown))  # type: ignore[return-value]
 

@@ -2,13 +2,13 @@
 
     fit          offset + x'beta + z'b, with the effects b that `re` names and the levels that the fit knows
     confidence   for that mean: sigma^2 times the variance of the error of x'beta_hat + z'b_hat, both estimates jointly
-    prediction   for a new observation there: adds z'Omega z for the random effects that the prediction does not know (levels that were
-                 not in the fit, effects that `re` leaves out) and 1/w for the residual
+    prediction   for a new observation there: adds z'Omega z for the random effects that the prediction does not know (levels that
+                 were not in the fit, effects that `re` leaves out) and 1/w for the residual
 
-Limits are fit -+ t std_error. The degrees of freedom of t are Satterthwaite's 2 v^2 / Var(v_hat) (those of the `ddf` of the fit): exact
-in the parameters where no random effect is predicted (without random terms they are n - p, and the intervals those of R's predict.lm);
-with predicted random effects only the uncertainty of sigma^2 is counted, so that t is close to normal. The variance parameters
-themselves are taken as known in v, as in lme4 and in SAS without DDFM=KR.
+Limits are fit -+ t std_error. The degrees of freedom of t are those of the `ddf` of the fit; Satterthwaite's are 2 v^2 /
+Var(v_hat) with the gradient of v in all variance parameters where no random effect is predicted (without random terms they are n
+- p, and the intervals those of R's predict.lm), and with predicted random effects in sigma^2 alone, so that t is close to normal.
+In v itself the variance parameters are taken as known, as in SAS without DDFM=KR.
 """
 
 from __future__ import annotations
@@ -49,10 +49,10 @@ def predict(
     newdata
         A frame with the predictors, or None for the rows used. Without random effects the grouping columns are not needed.
     re
-        The random effects to use: ``"conditional"`` all, ``"population"`` none, or a formula of bars (``"~ (1 | school)"``), each the
-        whole or a part of a bar of the model.
+        The random effects to use: ``"conditional"`` all, ``"population"`` none, or a formula of bars (``"~ (1 | school)"``),
+        each the whole or a part of a bar of the model.
     new_levels
-        For levels that were not in the fit: ``"error"``; ``"population"``: their effects are zero; ``"missing"``: the answer is NaN.
+        For levels that were not in the fit: ``"error"``; ``"population"``: their effects are zero; ``"missing"``: NaN.
     interval
         ``"confidence"`` for the mean, ``"prediction"`` for a new observation. Under ``new_levels="population"`` the confidence
         interval of a new level is that of the average level; its own deviation counts in the prediction interval.
@@ -94,7 +94,7 @@ def predict(
 
 def fitted_values(fit: Fit) -> Array:
     """(n,) offset + X beta + Z b of the rows used."""
-    needs_rows(fit, "Fitted values")
+    needs_rows(fit, "fittedvalues")
     points = design_points(fit.model.design, fit.criterion.layout)
     return marginal_mean(fit.solution, points) + random_part(fit.solution, points)
 
@@ -141,7 +141,7 @@ def _satterthwaite(fit: Fit, known: Points, unknown: Points | None, variance: Ar
 
 
 def _population_gradient(fit: Fit, points: Points) -> Array:
-    """(n, q) derivatives of z'Omega z in theta: z_a z_b (twice off the diagonal) for each free entry of Omega, and the chain rule."""
+    """(n, q) derivatives of z'Omega z in theta: z_a z_b for a free entry of Omega (twice off the diagonal), then the chain rule."""
     layout, gram = fit.criterion.layout, fit.criterion.gram
     standard = [np.linalg.solve(gram.z_map(f).T, z.T) for f, z in enumerate(points.z)]
     entries = [standard[f][a] * standard[f][b] * (1.0 if a == b else 2.0) for f, a, b in zip(*layout.directions, strict=True)]

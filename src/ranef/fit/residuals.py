@@ -1,6 +1,6 @@
 """Residuals and leverages, row by row.
 
-With r the raw residual and its variance sigma^2 v under the model (V = W^-1 + Z Omega Z', P = V^-1 - V^-1 X (X'V^-1X)^-1 X'V^-1):
+With V = W^-1 + Z Omega Z' and P = V^-1 - V^-1 X (X'V^-1X)^-1 X'V^-1:
 
     kind           conditional, r = y - X beta - Z b         marginal, r = y - X beta
     raw            r                                          r
@@ -11,15 +11,17 @@ With r the raw residual and its variance sigma^2 v under the model (V = W^-1 + Z
     h = 1 - P_ii / w_i                                        the diagonal of d y_hat / d y, y_hat = X beta + Z b
     sigma_(i)^2 = (y'Py - (Py)_i^2 / P_ii) / (nu - 1)         sigma without row i, theta held
 
-Both denominators are exact: Var(W^-1 P y) = sigma^2 W^-1 P W^-1 and Var(V P y) = sigma^2 V P V. Without random effects the two levels
-agree, and the kinds are R's `residuals`, `residuals(type="pearson")`, `rstandard` and `rstudent`. Elsewhere they are called:
+Both denominators are the exact standard deviations at the given variances: Var(W^-1 P y) = sigma^2 W^-1 P W^-1 and
+Var(V P y) = sigma^2 V P V. Without random effects the two levels agree, and the kinds are R's `residuals`,
+`residuals(type="pearson")`, `rstandard` and `rstudent`. Elsewhere they are called:
 
     lme4           residuals, residuals(type="pearson"), rstandard, hatvalues
     nlme           "response"; "pearson" is ours over sigma
-    PROC MIXED     Resid; PearsonResid is ours over sigma; StudentResid; RStudent-like deletion residuals under INFLUENCE
+    PROC MIXED     Resid; PearsonResid is ours over sigma; StudentResid; RStudent with the option INFLUENCE
 
-Sources: Cook and Weisberg (1982), Residuals and Influence in Regression, 2.2; Gregoire, Schabenberger and Barrett (1995), Can. J. For.
-Res. 25, 137-156; Haslett and Hayes (1998), JRSS B 60, 201-215 (deletion with V held); Nobre and Singer (2007), Biometrical J. 49, 863.
+Sources: Cook and Weisberg (1982), Residuals and Influence in Regression; Gregoire, Schabenberger and Barrett (1995), Can. J. For.
+Res. 25, 137-156; Haslett and Hayes (1998), JRSS B 60, 201-215 (deletion with V held); Nobre and Singer (2007), Biometrical J. 49,
+863-875.
 """
 
 from __future__ import annotations
@@ -30,7 +32,16 @@ import numpy as np
 
 from ranef.design import Array
 from ranef.errors import ModelError
-from ranef.fit.points import Points, chunks, design_points, error_variance, marginal_mean, population_variance, random_part, whitened
+from ranef.fit.points import (
+    Points,
+    chunks,
+    design_points,
+    error_variance,
+    marginal_mean,
+    population_variance,
+    random_part,
+    whitened,
+)
 from ranef.fit.rows import data_used, needs_rows, row_labels
 from ranef.table import Table
 

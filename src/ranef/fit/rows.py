@@ -14,9 +14,14 @@ if TYPE_CHECKING:
     from ranef.fit.fit import Fit
 
 
+def has_rows(fit: Fit) -> bool:
+    """False for a model that was loaded from a file: its data stayed where they were."""
+    return fit.model.design.nobs == fit.criterion.gram.nobs
+
+
 def needs_rows(fit: Fit, what: str) -> None:
-    """Raises ModelError for a model that was loaded from a file: its data stayed where they were."""
-    if fit.model.design.nobs < fit.criterion.gram.nobs:
+    """Raises ModelError for a model that was loaded from a file."""
+    if not has_rows(fit):
         raise ModelError(
             f"{what} needs the rows that the model was fitted to, and a saved model holds no data.",
             hint="Fit the model again, or give predict() new data.",
@@ -79,6 +84,6 @@ def data_used(fit: Fit) -> dict[str, Any]:
     for name in names:
         column = frame.column(name)
         factor = column.factor
-        values = np.asarray(column.values) if factor is None else np.append(factor.levels, None)[factor.codes]
+        values = np.asarray(column.values) if factor is None else factor.labels()
         out[name] = values if kept is None else values[kept]
     return out

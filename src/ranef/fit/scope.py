@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ranef.core.layout import Part
-from ranef.design import Array
 from ranef.errors import ModelError
+from ranef.fit.points import Mask
 from ranef.formula import parse
 from ranef.schema.coding import width
 from ranef.schema.evaluate import text_of
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 CHOICES = 'Use "conditional" (all random effects), "population" (none), or a formula of bars such as "~ (1 | school)".'
 
 
-def used_effects(fit: Fit, re: str | None) -> tuple[Array, ...]:
+def used_effects(fit: Fit, re: str | None) -> tuple[Mask, ...]:
     """A mask (k,) over the columns of each block.
 
     Raises ModelError for a bar that is not in the model; FormulaError where the text is no formula.
@@ -39,13 +39,15 @@ def used_effects(fit: Fit, re: str | None) -> tuple[Array, ...]:
     return out
 
 
-def _mark(fit: Fit, bar: Bar, out: tuple[Array, ...]) -> None:
+def _mark(fit: Fit, bar: Bar, out: tuple[Mask, ...]) -> None:
     """Set the columns of a bar, which may be part of a bar of the model."""
     group = {text_of(node) for node in bar.group}
     parts = [(f, part) for f, part in fit.criterion.layout.parts if set(fit.model.design.terms[part.term].group.variables) == group]
     if not parts:
         known = ", ".join(dict.fromkeys(term.group.name for term in fit.model.design.terms))
-        raise ModelError(f"re asks for {bar.text}, and the model has no such grouping factor.", hint=f"Its grouping factors: {known or 'none'}.")
+        raise ModelError(
+            f"re asks for {bar.text}, and the model has no such grouping factor.", hint=f"Its grouping factors: {known or 'none'}."
+        )
     for term in bar.terms:
         wanted, found = frozenset(map(text_of, term.factors)), False
         for f, part in parts:

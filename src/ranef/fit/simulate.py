@@ -17,11 +17,12 @@ if TYPE_CHECKING:
 def simulate(fit: Fit, n: int = 1, *, seed: int | np.random.Generator | None = None, re: Literal["new", "fitted"] = "new") -> Any:
     """Responses y* = offset + X beta + Z b* + e*, a column for each of n simulations: `sim_1`, `sim_2`, ...
 
-    With `re="new"` each simulation draws new random effects, b* ~ N(0, sigma^2 Omega): data from new levels, as a parametric bootstrap
-    needs them. With `re="fitted"` b* are the conditional means: new data from the same levels. e*_i ~ N(0, sigma^2 / w_i).
+    With `re="new"` each simulation draws new random effects, b* ~ N(0, sigma^2 Omega): data from new levels, as a parametric
+    bootstrap needs them. With `re="fitted"` b* are the conditional means: new data from the same levels.
+    e*_i ~ N(0, sigma^2 / w_i).
 
-    Returns a frame of the user's kind with the rows used, under the user's index. A simulation depends on the seed and on its number
-    only, not on n. Raises ModelError for a model that was loaded from a file, and DataError never.
+    Returns a frame of the user's kind with the rows used, under the user's index. A simulation depends on the seed and on its
+    number only, not on n. Raises ModelError for a model that was loaded from a file.
     """
     needs_rows(fit, "simulate()")
     if re not in ("new", "fitted"):

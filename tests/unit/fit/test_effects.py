@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from tests.unit.fit.truth import FORMULAS, model, truth
 
 import ranef
 from ranef.fit.effects import coef, conditional_covariance, factors, ranef_table, varcorr
-from tests.unit.fit.truth import FORMULAS, model, truth
 
 MIXED = [name for name in FORMULAS if name != "plain"]
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from tests.unit.fit.truth import FORMULAS, model, truth
 
 import ranef
 from ranef.fit.henderson import henderson
-from tests.unit.fit.truth import FORMULAS, model, truth
 
 
 @pytest.mark.parametrize("name", FORMULAS)

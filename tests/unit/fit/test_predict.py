@@ -10,10 +10,10 @@ import polars as pl
 import pyarrow as pa
 import pytest
 from scipy import stats
+from tests.unit.fit.truth import FORMULAS, data_of, model, truth
 
 import ranef
 from ranef.core.solution import Solution
-from tests.unit.fit.truth import FORMULAS, data_of, model, truth
 
 NAMES = list(FORMULAS)
 
@@ -66,7 +66,9 @@ def test_new_level_under_population_is_the_average_level() -> None:
     fit = model("slopes")
     new = pd.DataFrame({"Days": [0.0, 5.0], "Subject": ["new", "other"]})
     population = fit.predict(new, re="population", interval="confidence")
-    pd.testing.assert_frame_equal(fit.predict(new, new_levels="population", interval="confidence")[["fit", "std_error"]], population[["fit", "std_error"]])
+    pd.testing.assert_frame_equal(
+        fit.predict(new, new_levels="population", interval="confidence")[["fit", "std_error"]], population[["fit", "std_error"]]
+    )
     z = np.column_stack([np.ones(2), new["Days"]])
     omega = fit.sigma**2 * fit.solution.root(0) @ fit.solution.root(0).T
     variance = population["std_error"] ** 2 + np.einsum("ni,ij,nj->n", z, omega, z) + fit.sigma**2
@@ -138,7 +140,13 @@ def test_effects_left_out_count_in_the_prediction_interval() -> None:
 
 @pytest.mark.parametrize(
     ("re", "match"),
-    [(None, "NULL"), ("marginal", "population"), ("(1 | school)", "no such grouping factor"), ("(w | Subject)", "Random effects of Subject"), (3, "population")],
+    [
+        (None, "NULL"),
+        ("marginal", "population"),
+        ("(1 | school)", "no such grouping factor"),
+        ("(w | Subject)", "Random effects of Subject"),
+        (3, "population"),
+    ],
 )
 def test_unknown_random_effects_are_refused(re: Any, match: str) -> None:
     with pytest.raises(ranef.ModelError, match=match):
@@ -262,7 +270,9 @@ def test_combinations_that_the_data_cannot_tell_have_no_prediction() -> None:
     """`other` is twice x in the fit: only new rows that keep to this have an answer, whichever column was dropped."""
     data = data_of("plain").assign(other=lambda d: 2 * d["x"])
     new = pd.DataFrame({"x": [1.0, 1.0, 3.0], "other": [2.0, 5.0, 6.0], "a": ["a1"] * 3})
-    first, second = (ranef.lmm(f"y ~ {fixed} + (1 | a)", data).predict(new, interval="confidence") for fixed in ("x + other", "other + x"))
+    first, second = (
+        ranef.lmm(f"y ~ {fixed} + (1 | a)", data).predict(new, interval="confidence") for fixed in ("x + other", "other + x")
+    )
     assert first.isna().all(axis=1).tolist() == [False, True, False]
     pd.testing.assert_frame_equal(first, second, rtol=1e-6)
     only = ranef.lmm("y ~ x + (1 | a)", data).predict(new, interval="confidence")

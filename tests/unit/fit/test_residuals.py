@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from tests.unit.fit.truth import FORMULAS, data_of, model, truth
 
 import ranef
 from ranef.fit.residuals import augment, hat_values, residuals
-from tests.unit.fit.truth import FORMULAS, data_of, model, truth
 
 NAMES = list(FORMULAS)
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from tests.unit.fit.truth import data_of, model, truth
 
 import ranef
+from ranef.fit.fit import Fit
 from ranef.fit.simulate import simulate
-from tests.unit.fit.truth import data_of, model, truth
 
 MANY = 4000
 
@@ -25,7 +26,7 @@ def test_mean_and_covariance_are_those_of_the_model(name: str) -> None:
     assert np.abs((np.cov(draws) - covariance) / error).max() < 5.5
 
 
-def residual_of_random_part(fit: ranef.Fit) -> np.ndarray:
+def residual_of_random_part(fit: Fit) -> np.ndarray:
     return np.asarray(fit.residuals(level="marginal")) - np.asarray(fit.residuals())
 
 

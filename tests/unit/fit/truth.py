@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from scipy.linalg import block_diag
+from tests.reference.load import reference_data
 
 import ranef
-from tests.reference.load import reference_data
+from ranef.fit.fit import Fit
 
 FORMULAS: dict[str, tuple[str, str]] = {
     "slopes": ("Reaction ~ Days + (Days | Subject)", "sleepstudy"),
@@ -33,12 +34,21 @@ def simulated(n: int = 160, seed: int = 3) -> pd.DataFrame:
     slope, level = rng.normal(size=(2, 9))
     y = 1 + 2 * x - w + 2 * level[a] + slope[a] * x + rng.normal(size=6)[b] + rng.normal(size=n)
     factor = pd.Categorical.from_codes(rng.integers(0, 3, n), ["low", "mid", "high"])
-    columns = {"y": y, "x": x, "w": w, "f": factor, "a": [f"a{i}" for i in a], "b": b, "precision": rng.uniform(0.5, 2, n), "off": rng.normal(size=n)}
+    columns = {
+        "y": y,
+        "x": x,
+        "w": w,
+        "f": factor,
+        "a": [f"a{i}" for i in a],
+        "b": b,
+        "precision": rng.uniform(0.5, 2, n),
+        "off": rng.normal(size=n),
+    }
     return pd.DataFrame(columns, index=pd.Index(np.arange(n) * 3 + 100, name="case"))
 
 
 @cache
-def model(name: str) -> ranef.Fit:
+def model(name: str) -> Fit:
     formula, data = FORMULAS[name]
     options: dict[str, Any] = {"precision_weights": "precision", "offset": "off"} if name in WEIGHTED else {}
     return ranef.lmm(formula, data_of(name) if data == "simulated" else reference_data(data), **options)
@@ -78,7 +88,7 @@ class Truth:
         return on_b @ self.omega @ on_b.T + on_e / self.W @ on_e.T
 
 
-def truth(fit: ranef.Fit) -> Truth:
+def truth(fit: Fit) -> Truth:
     design, solution = fit.model.design, fit.solution
     n = design.nobs
     Z, omegas = [np.zeros((n, 0))], [np.zeros((0, 0))]
