@@ -6,8 +6,10 @@ Each class below is one way to be hard. The same seed gives the same data on eve
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -300,3 +302,17 @@ def problems(seed: int = SEED, each: int = EACH) -> Iterator[HardProblem]:
         data, formula = make(np.random.default_rng([seed, position, i]), i)
         kind = make.__name__.replace("_", "-")
         yield HardProblem(f"{kind}-{i:02d}", kind, formula, (i + position) % 2 == 0, data)
+
+
+def real_problems() -> Iterator[HardProblem]:
+    """Data sets from public issues and package tests (data/index.json names the source of each), by REML and by ML."""
+    here = Path(__file__).parent / "data"
+    for name, about in json.loads((here / "index.json").read_text()).items():
+        data = pd.read_csv(here / f"{name}.csv")
+        for method in ("REML", "ML"):
+            yield HardProblem(f"{name}-{method}", "real-data", about["formula"], method == "REML", data)
+
+
+def everything() -> Iterator[HardProblem]:
+    yield from problems()
+    yield from real_problems()
