@@ -63,7 +63,5 @@ if TYPE_CHECKING:  # what type checkers see; kept equal to PUBLIC by a test
     from ranef.errors import SavedModelError as SavedModelError
     from ranef.fit.henderson import henderson as henderson
     from ranef.fit.persist import load as load
-    from ranef.fit.henderson import henderson as henderson
-    from ranef.fit.persist import load as load
     from ranef.report.page import report as report
     from ranef.table import Table as Table

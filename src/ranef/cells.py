@@ -16,6 +16,7 @@ from ranef.glossary import Rule, entry
 
 Values = Sequence[Any] | NDArray[Any]  # one column
 
+ERRORS = ("std_error", "conf_low", "conf_high")
 DIGITS = 4  # significant digits of a standard error, and of a quantity that has none
 WIDEST = 7  # digits before and after the point, beyond which a number is written with a power of ten
 NAN = "NaN"
@@ -35,8 +36,18 @@ def rule_of(name: str, values: Values) -> Rule:
 def shown(columns: Mapping[str, Values]) -> dict[str, list[str]]:
     """Every cell as text, without padding; the columns on the scale of the response share their decimals."""
     rules = {name: rule_of(name, values) for name, values in columns.items()}
-    errors = _numbers(columns["std_error"]) if "std_error" in columns and rules["std_error"] == "estimate" else None
+    errors = _errors(columns) if all(rules.get(name, "estimate") == "estimate" for name in ERRORS) else None
     return {name: _column(rules[name], values, errors) for name, values in columns.items()}
+
+
+def _errors(columns: Mapping[str, Values]) -> list[float] | None:
+    """The standard error of each row, or about that from its interval; None where the table has neither."""
+    if "std_error" in columns:
+        return _numbers(columns["std_error"])
+    if "conf_low" in columns and "conf_high" in columns:
+        limits = zip(_numbers(columns["conf_low"]), _numbers(columns["conf_high"]), strict=True)
+        return [(high - low) / 4.0 for low, high in limits]
+    return None
 
 
 def heading(name: str, headings: Mapping[str, str]) -> str:

@@ -31,7 +31,7 @@ class Table:
     multiple comparisons. `frame_kind` is the kind of frame that `.frame` gives: the user's.
     """
 
-    columns: Mapping[str, Values]
+    columns: Mapping[str, Any]  # of sequences or arrays
     title: str = ""
     notes: tuple[str, ...] = ()
     frame_kind: str = "pandas"

@@ -38,9 +38,9 @@ def data_line(fit: Fit) -> str:
 
 
 def reason(fit: Fit) -> str:
-    """Why the fit has its status, in a sentence; empty where the optimizer gave none."""
-    message = fit.optimum.message
-    return "" if message == fit.status else message
+    """Why the fit has its status, in a sentence; empty where a finding says it."""
+    told = any(finding.code in ("singular_fit", "not_converged") for finding in fit.findings)
+    return "" if told else fit.optimum.message
 
 
 def verdict(fit: Fit) -> str:
