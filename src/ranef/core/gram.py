@@ -11,12 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import ModuleType
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 
-from ranef.core.kernels.sums import add_cross_products, pair_sums
+from ranef.core.kernels import sums
+from ranef.core.kernels.twins import load
 from ranef.core.layout import Block, Layout
 from ranef.core.standard import Standard
 from ranef.covariance.base import Array
@@ -27,7 +29,7 @@ Index = NDArray[np.intp]
 
 @dataclass(frozen=True, eq=False)
 class Pair:
-    """Z_f'Z_g by observed pairs of levels, ordered by (row, column): values[i] = sum of z_f z_g' over the rows of pair i."""
+    """Z_f'Z_g by observed pairs of levels, in any order: values[i] = sum of z_f z_g' over the rows of pair i."""
 
     rows: Index  # (c,) levels of f
     columns: Index  # (c,) levels of g
@@ -63,6 +65,7 @@ class Gram:
         ww = np.zeros((r + 1, r + 1))
         zz = [np.zeros((b.levels, b.width, b.width)) for b in layout.blocks]
         zw = [np.zeros((b.levels, b.width, r + 1)) for b in layout.blocks]
+        kernels = sums if standard.kernels is None else load("sums") or sums
         for rows in standard.chunks():
             w = response_and_fixed(standard, rows)
             if root is not None:
@@ -70,7 +73,9 @@ class Gram:
             ww += w.T @ w
             for f, block in enumerate(layout.blocks):
                 z = block_columns(standard, block, rows, root)
-                add_cross_products(zz[f], zw[f], block_codes(design, block)[rows], z, w)
+                kernels.add_cross_products(zz[f], zw[f], block_codes(design, block)[rows], z, w)
+        for tiles in zz:
+            kernels.mirror(tiles)
         pairs = {}
         for g in range(len(layout.blocks)):
             for f in range(g):
@@ -113,10 +118,10 @@ class Gram:
 def response_and_fixed(standard: Standard, rows: slice) -> Array:
     """(n, r+1) [X_s y_s], X_s before R^-1 unless it is orthonormal."""
     r = standard.rank
-    X = standard.fixed(rows)
-    out = np.empty((X.shape[0], r + 1))
-    out[:, :r] = X
-    out[:, r] = standard.response(standard.design.y, rows)
+    y = standard.response(standard.design.y, rows)
+    out = np.empty((len(y), r + 1))
+    standard.fill_fixed(out, rows)
+    out[:, r] = y
     return out
 
 
@@ -126,27 +131,42 @@ def block_codes(design: Design, block: Block) -> Index:
 
 def block_columns(standard: Standard, block: Block, rows: slice, root: Array | None) -> Array | None:
     """(n, k) the columns of all terms of a block times the roots of the weights; None stands for a single column of ones."""
-    first = standard.random(block.parts[0].term, rows)
-    if block.width == 1 and first is None:
+    terms = standard.design.terms
+    if block.width == 1 and terms[block.parts[0].term].z is None:
         return None if root is None else root[rows, None]
-    codes = block_codes(standard.design, block)
-    out = np.empty((len(codes[rows]), block.width))
+    out = np.empty((len(block_codes(standard.design, block)[rows]), block.width))
     for part in block.parts:
-        z = standard.random(part.term, rows)
-        out[:, part.columns] = 1.0 if z is None else z
+        standard.fill_random(out, part.columns.start, part.term, rows)
     if root is not None:
         out *= root[rows, None]
     return out
 
 
 def _pair(standard: Standard, f: int, g: int, root: Array | None) -> Pair:
+    """Where one factor is nested in the other, the pairs are its levels, and nothing needs sorting."""
     blocks, design = standard.layout.blocks, standard.design
-    everything = slice(None)
-    rows, columns, values = pair_sums(
-        block_codes(design, blocks[f]), block_codes(design, blocks[g]), blocks[f].levels, blocks[g].levels,
-        block_columns(standard, blocks[f], everything, root), block_columns(standard, blocks[g], everything, root),
-    )  # fmt: skip
-    return Pair(rows, columns, values)
+    first, second = (block_codes(design, blocks[i]) for i in (f, g))
+    sizes = blocks[f].levels, blocks[g].levels
+    z = [block_columns(standard, blocks[i], slice(None), root) for i in (f, g)]
+    kernels = sums if standard.kernels is None else load("sums") or sums
+    holder = sums.holder(first, second, sizes[0]) if sizes[0] >= sizes[1] else None
+    if holder is not None:
+        return Pair(np.arange(sizes[0]), holder, _nested_products(kernels, first, sizes[0], z[0], z[1]))
+    holder = sums.holder(second, first, sizes[1]) if sizes[1] > sizes[0] else None
+    if holder is not None:
+        return Pair(holder, np.arange(sizes[1]), _nested_products(kernels, second, sizes[1], z[1], z[0]).swapaxes(1, 2))
+    return Pair(*kernels.pair_sums(first, second, *sizes, *z))
+
+
+def _nested_products(kernels: ModuleType, codes: Index, size: int, own: Array | None, other: Array | None) -> Array:
+    """(m, k, k_other) sums of z z_other' over the rows of each level."""
+    if own is None and other is None:
+        return np.bincount(codes, minlength=size).astype(float)[:, None, None]
+    ones = np.ones((len(codes), 1))
+    z, w = (ones if columns is None else columns for columns in (own, other))
+    unused, out = np.zeros((size, z.shape[1], z.shape[1])), np.zeros((size, z.shape[1], w.shape[1]))
+    kernels.add_cross_products(unused, out, codes, z, w)
+    return out
 
 
 def _decorrelated(raw: Gram) -> Gram:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ranef.core import panel as panel_module
-from ranef.core.kernels import panels, twins
+from ranef.core.kernels import columns, panels, sums, twins
 from ranef.core.panel import Panel
 
 SEEDS = st.integers(0, 10_000)
@@ -73,3 +73,56 @@ def test_products_do_not_change_from_call_to_call() -> None:
     at, S = panel.pattern, symmetric(9, 24)
     first = twin.gather(S, at.starts, at.columns, panel.values)
     assert np.array_equal(first, twin.gather(S, at.starts, at.columns, panel.values))
+
+
+@given(seed=SEEDS, p=st.integers(1, 4), n=st.integers(1, 9000))
+def test_columns(seed: int, p: int, n: int) -> None:
+    rng, twin = np.random.default_rng(seed), twins.load("columns")
+    assert twin is not None
+    A = np.asfortranarray(rng.normal(5.0, 2.0, (n, p)))
+    for one, other in zip(twin.summary(A), columns.summary(A), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-13)
+    center, unit, start = A.mean(axis=0), A.std(axis=0) + 1.0, n // 3
+    np.testing.assert_allclose(twin.mean_squares(A, center, unit), columns.mean_squares(A, center, unit), rtol=1e-12, atol=1e-15)
+    one, other = np.full((n - start, p + 2), 7.0), np.full((n - start, p + 2), 7.0)
+    twin.fill(one, 1, A, start, center, unit)
+    columns.fill(other, 1, A, start, center, unit)
+    np.testing.assert_array_equal(one, other)
+
+
+def by_definition(f: np.ndarray, g: np.ndarray, z_f: np.ndarray | None, z_g: np.ndarray | None) -> dict[tuple[int, int], np.ndarray]:
+    out: dict[tuple[int, int], np.ndarray] = {}
+    for i in range(len(f)):
+        a = np.ones(1) if z_f is None else z_f[i]
+        b = np.ones(1) if z_g is None else z_g[i]
+        out[f[i], g[i]] = out.get((f[i], g[i]), 0.0) + np.outer(a, b)
+    return out
+
+
+@given(seed=SEEDS, k=st.integers(0, 3), other=st.integers(0, 3))
+def test_sums_by_level_and_by_pair(seed: int, k: int, other: int) -> None:
+    rng = np.random.default_rng(seed)
+    n, sizes, twin = 120, (9, 7), twins.load("sums")
+    assert twin is not None
+    f, g = (rng.permutation(np.concatenate([np.arange(m), rng.integers(0, m, n - m)])) for m in sizes)
+    z_f, z_g = (rng.normal(size=(n, width)) if width else None for width in (k, other))
+    w = rng.normal(size=(n, 3))
+    expected, z = by_definition(f, g, z_f, z_g), np.ones((n, 1)) if z_f is None else z_f
+    for kernels in (sums, twin):
+        zz, zw = np.zeros((9, max(k, 1), max(k, 1))), np.zeros((9, max(k, 1), 3))
+        kernels.add_cross_products(zz, zw, f, z_f, w)
+        kernels.mirror(zz)
+        for j in range(9):
+            np.testing.assert_allclose(zz[j], z[f == j].T @ z[f == j], atol=1e-12)
+            np.testing.assert_allclose(zw[j], z[f == j].T @ w[f == j], atol=1e-12)
+        rows, columns_, values = kernels.pair_sums(f, g, *sizes, z_f, z_g)
+        found = dict(zip(zip(rows.tolist(), columns_.tolist(), strict=True), values, strict=True))
+        assert found.keys() == expected.keys()
+        for key, value in expected.items():
+            np.testing.assert_allclose(found[key], value, atol=1e-12)
+
+
+def test_nesting_is_seen_in_the_rows() -> None:
+    f = np.array([0, 1, 2, 3, 0, 1, 2, 3])
+    np.testing.assert_array_equal(sums.holder(f, f // 2, 4), [0, 0, 1, 1])
+    assert sums.holder(f, np.array([0, 0, 1, 1, 1, 0, 1, 1]), 4) is None

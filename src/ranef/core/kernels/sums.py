@@ -8,9 +8,11 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
 
+SAMPLE = 1024  # rows that most often tell at once that two factors are crossed
+
 
 def add_cross_products(zz: Array, zw: Array, codes: Index, z: Array | None, w: Array) -> None:
-    """zz[j] += sum z_i z_i', zw[j] += sum z_i w_i' over the rows i of level j; z = None stands for ones."""
+    """zz[j] += sum z_i z_i' (the lower triangle), zw[j] += sum z_i w_i' over the rows i of level j; z = None stands for ones."""
     levels, width, columns = zw.shape
     if z is None:
         zz[:, 0, 0] += np.bincount(codes, minlength=levels)
@@ -19,16 +21,30 @@ def add_cross_products(zz: Array, zw: Array, codes: Index, z: Array | None, w: A
         return
     for a in range(width):
         for b in range(a + 1):
-            total = np.bincount(codes, weights=z[:, a] * z[:, b], minlength=levels)
-            zz[:, a, b] += total
-            if a != b:
-                zz[:, b, a] += total
+            zz[:, a, b] += np.bincount(codes, weights=z[:, a] * z[:, b], minlength=levels)
         for c in range(columns):
             zw[:, a, c] += np.bincount(codes, weights=z[:, a] * w[:, c], minlength=levels)
 
 
+def mirror(zz: Array) -> None:
+    """Copy the lower triangle of each tile to the upper one."""
+    for a in range(zz.shape[1]):
+        for b in range(a):
+            zz[:, b, a] = zz[:, a, b]
+
+
+def holder(f: Index, g: Index, size_f: int) -> Index | None:
+    """(m_f,) the level of g that each level of f occurs with, if it is one: f is nested in g."""
+    out = np.empty(size_f, dtype=np.intp)
+    for rows in (slice(0, SAMPLE), slice(None)):
+        out[f[rows]] = g[rows]
+        if not np.array_equal(out[f[rows]], g[rows]):
+            return None
+    return out
+
+
 def pair_sums(f: Index, g: Index, size_f: int, size_g: int, z_f: Array | None, z_g: Array | None) -> tuple[Index, Index, Array]:
-    """(rows, columns, (c, k_f, k_g) sums of z_f z_g') over the pairs of levels that occur, sorted by (row, column)."""
+    """(rows, columns, (c, k_f, k_g) sums of z_f z_g') over the pairs of levels that occur, sorted by row."""
     keys, where = np.unique(f.astype(np.int64) * size_g + g, return_inverse=True)
     count = len(keys)
     k_f, k_g = 1 if z_f is None else z_f.shape[1], 1 if z_g is None else z_g.shape[1]
