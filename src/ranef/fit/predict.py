@@ -110,7 +110,7 @@ def _check(new_levels: str, interval: str | None, level: float) -> None:
 
 
 def _error(fit: Fit, known: Points, unknown: Points | None) -> tuple[Array, Array]:
-    """(n,) variance over sigma^2 and degrees of freedom of the error; with `unknown` that of a new observation."""
+    """(n,) variance over sigma^2 and (n,) or () degrees of freedom of the error; with `unknown` that of a new observation."""
     solution = fit.solution
     variance = error_variance(solution, known)
     if unknown is not None:
@@ -119,7 +119,7 @@ def _error(fit: Fit, known: Points, unknown: Points | None) -> tuple[Array, Arra
         return variance, fit.ddf_of(known.X)
     parameters = fit.variance_parameters
     if any(np.any(z) for z in known.z):
-        return variance, np.full(len(known), 2.0 / parameters.covariance[-1, -1])
+        return variance, np.array(2.0 / parameters.covariance[-1, -1])
     return variance, _satterthwaite(fit, known, unknown, variance)
 
 

@@ -22,6 +22,7 @@ FORMULAS: dict[str, tuple[str, str]] = {
     "singular": ("Yield ~ 1 + (1 | Batch)", "Dyestuff2"),
     "deficient": ("y ~ x + I(2 * x) + w + (1 | a)", "simulated"),
     "plain": ("y ~ f + x", "simulated"),
+    "many levels": ("y ~ x + (x | s) + (1 | i)", "many"),
     "no fixed effects": ("y ~ 0 + (1 | a)", "simulated"),
 }
 WEIGHTED = ("crossed", "nested", "plain")
@@ -47,16 +48,25 @@ def simulated(n: int = 160, seed: int = 3) -> pd.DataFrame:
     return pd.DataFrame(columns, index=pd.Index(np.arange(n) * 3 + 100, name="case"))
 
 
+def many() -> pd.DataFrame:
+    """So many levels that the engine eliminates one factor instead of keeping all effects in one matrix."""
+    rng = np.random.default_rng(5)
+    s, i = rng.integers(0, 50, 400), rng.integers(0, 40, 400)
+    noise = rng.normal(size=50)[s] + rng.normal(size=40)[i]
+    return simulated(400).assign(s=s, i=i, y=lambda d: d["y"] + noise)
+
+
 @cache
 def model(name: str) -> Fit:
-    formula, data = FORMULAS[name]
+    formula, _ = FORMULAS[name]
     options: dict[str, Any] = {"precision_weights": "precision", "offset": "off"} if name in WEIGHTED else {}
-    return ranef.lmm(formula, data_of(name) if data == "simulated" else reference_data(data), **options)
+    return ranef.lmm(formula, data_of(name), **options)
 
 
 def data_of(name: str) -> pd.DataFrame:
+    own = {"simulated": simulated, "many": many}
     data = FORMULAS[name][1]
-    return simulated() if data == "simulated" else reference_data(data)
+    return own[data]() if data in own else reference_data(data)
 
 
 @dataclass(frozen=True)
