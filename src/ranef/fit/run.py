@@ -69,7 +69,10 @@ def saturated_rest(criterion: Criterion) -> float:
 
 
 def checked_start(start: Array, size: int) -> Array:
-    theta = np.asarray(start, dtype=float)
+    try:
+        theta = np.asarray(start, dtype=float)
+    except (TypeError, ValueError):
+        theta = np.full(size + 1, np.nan)
     if theta.shape != (size,) or not np.all(np.isfinite(theta)):
         raise ModelError(f"start must hold {size} finite values of theta (see the fit's .theta), not {start!r}.")
     return theta
