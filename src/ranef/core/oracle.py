@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ranef.covariance.base import Array, Covariance
-from ranef.design import Design
+from ranef.design import Codes, Design
 from ranef.optim.problem import Evaluation
 
 
@@ -28,7 +28,7 @@ class DenseTerm:
     same: Array
     z: Array
     levels: int
-    codes: Array
+    codes: Codes
     covariance: Covariance
     where: slice
 
@@ -41,7 +41,7 @@ class DenseTerm:
 class Projection:
     """V^-1 and P = V^-1 - V^-1 X (X'V^-1 X)^-1 X'V^-1, with what the criterion needs of them."""
 
-    inverse: Array  # (n, n)
+    inverse: Array  # (n, n) V^-1
     P: Array  # (n, n)
     residual: Array  # (n,) P y
     s: float  # y'Py
@@ -95,7 +95,7 @@ class OracleProblem:
 
     def project(self, theta: Array) -> Projection:
         V = self.covariance(theta)
-        inverse = np.linalg.inv(V)
+        inverse = np.asarray(np.linalg.inv(V), dtype=np.float64)
         VX = inverse @ self.X
         information = self.X.T @ VX
         P = inverse - VX @ np.linalg.solve(information, VX.T) if self.X.shape[1] else inverse
@@ -180,7 +180,8 @@ class OracleProblem:
             L = term.covariance.factor(theta[term.where])
             sd = np.linalg.norm(L, axis=1) * np.sqrt(np.mean(term.z**2, axis=0))
             empty = sd < 1e-4
-            found += [f"the variance of {name} in {term.label} is zero" for name, zero in zip(term.names, empty, strict=True) if zero]
+            named = zip(term.names, empty, strict=True)
+            found += [f"the variance of {name} in {term.label} is zero" for name, zero in named if zero]
             rest = L[~empty] / np.linalg.norm(L[~empty], axis=1, keepdims=True)
             if len(rest) > 1 and np.linalg.svd(rest, compute_uv=False)[-1] < 1e-4:
                 found.append(f"a combination of the effects in {term.label} has no variance")

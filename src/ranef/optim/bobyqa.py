@@ -1,7 +1,7 @@
 """Powell's derivative-free trust-region methods with a bound of zero on each standard deviation, as lme4 fits by default.
 
-BOBYQA (Powell 2009) of nlopt where that is installed, else its successor COBYQA of scipy. For comparison and teaching: the bounds make
-false zeros absorbing, and each evaluation tells one number.
+BOBYQA (Powell 2009) of nlopt where that is installed, else its successor COBYQA of scipy. For comparison and teaching: the bounds
+make false zeros absorbing, and each evaluation tells one number.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""L-BFGS (Liu and Nocedal 1989) on values and gradients, without bounds: for comparison, and where second derivatives are too dear."""
+"""L-BFGS (Liu and Nocedal 1989) on values and gradients, without bounds: for comparison, or where second derivatives cost much."""
 
 from __future__ import annotations
 

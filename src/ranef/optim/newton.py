@@ -62,9 +62,8 @@ def descend(trace: Trace, start: Array, known: Known | None = None, note: str = 
     for _ in range(LIMIT):
         model = propose(at)
         saddle = saddle or model.saddle
-        if not model.saddle:
-            if model.decrement <= max(DECREMENT, noise):
-                return Descent(polished(at), model.decrement, converged=True, saddle=saddle)
+        if not model.saddle and model.decrement <= max(DECREMENT, noise):
+            return Descent(polished(at), model.decrement, converged=True, saddle=saddle)
         if known is not None and known(at):
             return Descent(at, model.decrement, merged=True, saddle=saddle)
         nearer = _search(trace, at, model)
@@ -93,8 +92,8 @@ def propose(at: Evaluation) -> Model:
 def polished(at: Evaluation) -> Evaluation:
     """The end of the last Newton step, which is too short to be worth an evaluation but doubles the correct digits of theta.
 
-    The value moves by less than `DECREMENT`, and by the quadratic model exactly as written here. What is left of a parameter that goes
-    to zero is set to zero.
+    The value moves by less than `DECREMENT`, and by the quadratic model exactly as written here. What is left of a parameter that
+    goes to zero is set to zero.
     """
     g, H = at.gradient, at.hessian
     assert g is not None and H is not None

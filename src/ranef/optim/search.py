@@ -1,8 +1,8 @@
 """From a local optimum to the best one: other starts, where they are cheap and as many as the problem gives reason for.
 
-Local optima of these criteria differ in the size of a term or of a column: a small variance with one set of fixed effects, a large
-variance with another. So the starts are multiples of the identity first, then terms and columns made large or small one by one, then
-random rotations with eigenvalues over four orders of magnitude. All of them are the same at each call.
+Local optima of these criteria differ in the size of a term or of a column: a small variance with one set of fixed effects, a
+large variance with another. So the starts are multiples of the identity first, then terms and columns made large or small one by
+one, then random rotations with eigenvalues over four orders of magnitude. All of them are the same at each call.
 A descent ends early where its model shows that it is about to reach an optimum that is known already.
 """
 
@@ -60,8 +60,8 @@ class Pool:
     def known(self, at: Evaluation) -> bool:
         """Is `at` on the slope of an optimum of the pool?
 
-        On the segment from the optimum to `at` the criterion is f(0), f'(0) = 0, f''(0) at one end and f(1), f'(1) at the other. When
-        it is nearly quadratic, f(1) - f(0), f'(1) / 2 and f''(0) / 2 are nearly equal, and no other optimum lies between.
+        On the segment from the optimum to `at` the criterion is f(0), f'(0) = 0, f''(0) at one end and f(1), f'(1) at the other.
+        When it is nearly quadratic, f(1) - f(0), f'(1) / 2 and f''(0) / 2 are nearly equal, and no other optimum lies between.
         """
         for i, old in enumerate(self.optima):
             rise = at.value - old.at.value
@@ -81,7 +81,7 @@ class Pool:
 
 
 def reflected(problem: Problem, at: Evaluation) -> Evaluation:
-    """The evaluation at the representative of theta: derivatives change sign with a reflected column, and turn with a rotated one."""
+    """The evaluation at the representative of theta: derivatives change sign with a reflected column; a rotation is rare."""
     theta = problem.canonical(at.theta)
     sign = np.where(theta * at.theta < 0.0, -1.0, 1.0)
     if at.gradient is None or at.hessian is None or np.abs(theta - sign * at.theta).max() > 1e-12 * np.abs(theta).max():

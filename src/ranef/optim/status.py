@@ -45,14 +45,14 @@ def _certificate(at: Evaluation, found: Descent, pool: Pool) -> Certificate:
 def _message(state: State, boundary: tuple[str, ...], certificate: Certificate, pool: Pool, trace: Trace) -> str:
     if state == "not converged":
         return (
-            f"No optimum was reached in {trace.evaluations} evaluations from {pool.starts} starts: at the lowest point the criterion "
-            f"could still fall by about {certificate.decrement:.2g}, and its smallest scaled curvature is "
+            f"No optimum was reached in {trace.evaluations} evaluations from {pool.starts} starts: at the lowest point "
+            f"the criterion could still fall by about {certificate.decrement:.2g}; its smallest scaled curvature is "
             f"{certificate.smallest_curvature:.2g}."
         )
-    where = f" on the boundary: {'; '.join(boundary)}" if boundary else ""
-    agreement = f"; {certificate.agreeing} of {certificate.starts} starts led to it" if certificate.starts > 1 else ""
-    others = f", the others to optima that are higher by {pool.optima[1].at.value - pool.optima[0].at.value:.3g} or more" if len(pool.optima) > 1 else ""
-    return (
-        f"This is an optimum{where}: the gradient is zero and the criterion rises in every direction that the data identify"
-        f"{agreement}{others}."
-    )
+    where = f"On the boundary ({'; '.join(boundary)}) the" if boundary else "The"
+    sentence = f"{where} gradient is zero and the criterion rises in every direction that the data identify"
+    if certificate.starts > 1:
+        sentence += f"; {certificate.agreeing} of {certificate.starts} starts led there"
+    if len(pool.optima) > 1:
+        sentence += f", others to optima that are higher by {pool.optima[1].at.value - pool.optima[0].at.value:.3g} or more"
+    return sentence + "."

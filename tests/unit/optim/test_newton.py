@@ -1,0 +1,78 @@
+"""One descent: to the optimum, away from saddles, through noise."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from ranef.core.oracle import oracle_problem
+from ranef.optim import minimise
+from ranef.optim.newton import descend
+from ranef.optim.trace import Trace
+from tests.unit.optim.toys import Toy, criterion, growth
+
+
+def test_a_quadratic_takes_one_step() -> None:
+    toy = Toy(lambda t: 3 * (t[0] - 2) ** 2 + (t[1] - 1) ** 2, np.array([1.0, 1.5]))
+    found = descend(Trace(toy), toy.first)
+    assert found.converged and len(toy.asked) == 2
+    np.testing.assert_allclose(found.at.theta, [2, 1], atol=1e-8)
+
+
+def test_a_false_zero_is_left() -> None:
+    toy = Toy(lambda t: (t[0] ** 2 - 4) ** 2, np.zeros(1))
+    found = descend(Trace(toy), toy.first)
+    assert found.converged and found.saddle
+    assert abs(found.at.theta[0]) == pytest.approx(2, abs=1e-5)
+
+
+def test_a_true_zero_is_kept() -> None:
+    toy = Toy(lambda t: 5 * np.log(1 + t[0] ** 2), np.array([1.3]))
+    found = descend(Trace(toy), toy.first)
+    assert found.converged
+    assert found.at.theta[0] == pytest.approx(0, abs=1e-5)
+
+
+@pytest.mark.parametrize("size", [1e-3, 1.0, 1e4])
+def test_the_scale_of_a_variance_does_not_matter(size: float) -> None:
+    toy = Toy(lambda t: 20 * np.log(1 + (t[0] / size) ** 2) + 200 / (1 + (t[0] / size) ** 2), np.ones(1))
+    found = descend(Trace(toy), toy.first)
+    assert found.converged
+    assert abs(found.at.theta[0]) == pytest.approx(3 * size, rel=1e-4)
+
+
+def test_rounding_ends_the_search_and_not_the_patience() -> None:
+    toy = Toy(lambda t: 1e3 + (t[0] - 1) ** 2 + (t[0] - 1) ** 4, np.array([4.0]), noise=1e-8)
+    found = descend(Trace(toy), toy.first)
+    assert found.converged
+    assert len(toy.asked) < 40
+
+
+def test_a_flat_direction_does_not_prevent_convergence() -> None:
+    toy = Toy(lambda t: (t[0] + t[1] - 3) ** 2, np.array([1.0, 1.0]))
+    assert minimise(toy).state == "optimum"
+
+
+def test_no_finite_value_is_not_an_optimum() -> None:
+    assert not descend(Trace(Toy(lambda t: np.inf * t[0], np.ones(1))), np.ones(1)).converged
+
+
+def test_growth_curves_take_few_evaluations() -> None:
+    for seed in range(5):
+        assert minimise(criterion(growth(seed))).evaluations <= 6
+
+
+def test_the_oracle_and_the_criterion_have_the_same_optimum() -> None:
+    design = growth(groups=8, per=5)
+    fast, slow = minimise(criterion(design)), minimise(oracle_problem(design), start=np.array([1.0, 0.0, 1.0]))
+    assert fast.value == pytest.approx(slow.value, abs=1e-8)
+    assert fast.certificate.decrement < 1e-9
+
+
+def test_the_answer_does_not_depend_on_the_start() -> None:
+    problem = criterion(growth(2))
+    best = minimise(problem)
+    for size in (0.01, 0.3, 7.0, 300.0):
+        again = minimise(problem, start=size * problem.layout.start())
+        np.testing.assert_allclose(again.theta, best.theta, rtol=1e-4)
+        assert again.value == pytest.approx(best.value, abs=1e-9)

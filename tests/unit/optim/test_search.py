@@ -1,0 +1,73 @@
+"""More than one optimum: the best is found, the others are told, and easy problems do not pay for it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from ranef.optim import minimise
+from ranef.optim.newton import descend
+from ranef.optim.search import Pool, multiple, other_starts
+from ranef.optim.trace import Trace
+from tests.unit.optim.toys import Toy, conflict, criterion, growth
+
+
+def two_wells(t: np.ndarray) -> complex:
+    """Optima near 0.5 and 15; the second is lower."""
+    u = np.log(t[0] ** 2 + 1e-3)
+    return 2 * np.cos(1.9 * u + 2.6) - 0.2 * u + 0.02 * u**2
+
+
+def test_the_lower_of_two_optima_is_found() -> None:
+    toy = Toy(two_wells, np.array([0.5]), (np.array([3.0]), np.array([0.1])))
+    local = descend(Trace(toy), toy.first)
+    best = minimise(toy)
+    assert best.value < local.at.value - 0.1
+    assert any(abs(value - local.at.value) < 1e-6 for value in best.other_optima)
+    assert "higher by" in best.message
+
+
+def test_no_other_starts_where_one_optimum_is_known_or_evaluations_are_dear() -> None:
+    for toy in (Toy(two_wells, np.array([0.5]), unimodal=True), Toy(two_wells, np.array([0.5]), effort=1e12)):
+        assert minimise(toy).certificate.starts == 1
+
+
+def test_a_given_start_is_followed_alone() -> None:
+    assert minimise(Toy(two_wells, np.array([0.5])), start=np.array([0.6])).certificate.starts == 1
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_conflicting_slopes(seed: int) -> None:
+    problem = criterion(conflict(seed))
+    best = minimise(problem)
+    grid = np.concatenate([[0.0], np.logspace(-2, 3, 60)])
+    lowest = min(minimise(problem, start=np.array([t])).value for t in grid)
+    assert best.value <= lowest + 1e-8
+    assert best.value <= min(problem.evaluate(np.array([t]), 0).value for t in grid)
+
+
+def test_balanced_growth_is_known_to_have_one_optimum() -> None:
+    assert minimise(criterion(growth())).certificate.starts == 1
+
+
+def test_a_descent_merges_into_a_known_optimum() -> None:
+    problem = criterion(growth())
+    trace, pool = Trace(problem), Pool(problem)
+    pool.explore(trace, problem.start(), "start")
+    spent = trace.evaluations
+    assert not pool.explore(trace, 1.2 * pool.optima[0].at.theta, "again")
+    assert trace.evaluations - spent <= 2
+    assert pool.hits == [2]
+
+
+def test_starts_are_the_same_at_each_call_and_cover_four_orders() -> None:
+    problem = criterion(growth())
+    first, second = list(other_starts(problem)), list(other_starts(problem))
+    assert len(first) > 30
+    np.testing.assert_array_equal(first, second)
+    sizes = [np.linalg.norm(theta) for theta in first]
+    assert np.log10(max(sizes) / min(sizes)) == pytest.approx(4.0, abs=0.3)
+
+
+def test_a_multiple_of_the_identity() -> None:
+    np.testing.assert_allclose(multiple(criterion(growth()), 3.0), [3.0, 0.0, 3.0])
