@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from tests.reference import compare
+from tests.reference.load import fitted, reference_case, reference_cases
 from tests.unit.fit.truth import FORMULAS, data_of, model, truth
 
 import ranef
@@ -107,3 +109,12 @@ def test_augment_has_the_columns_of_the_formula_and_of_the_fit() -> None:
 def test_augment_of_a_dict_counts_rows() -> None:
     data = {name: data_of("plain")[name].to_numpy() for name in ("y", "x")}
     assert list(augment(ranef.lm("y ~ x", data))["row"][:3]) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("case_id", reference_cases("lmm", "influence"))
+def test_leverage_and_residuals_are_those_of_lme4(case_id: str) -> None:
+    """lme4's hatvalues, residuals(type="pearson") and residuals(scaled=TRUE); leverages follow theta, known to 1e-5 or so."""
+    fit, theirs = fitted(case_id), reference_case(case_id)["results"]["influence"]
+    compare.checksum(hat_values(fit), theirs["leverage"], "leverage", rel=1e-5)
+    compare.checksum(residuals(fit, "pearson"), theirs["residuals_pearson"], "pearson", rel=1e-5, floor=1e-5 * fit.sigma)
+    compare.checksum(residuals(fit, "pearson") / fit.sigma, theirs["residuals_scaled"], "scaled", rel=1e-5, floor=1e-5)
