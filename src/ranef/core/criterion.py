@@ -89,7 +89,7 @@ class Criterion:
     @property
     def unimodal(self) -> bool:
         """Is the criterion known to have a single optimum?"""
-        return unimodal(self.gram)
+        return isinstance(self.engine, Single) and unimodal(self.gram, self.engine.lower, self.engine.E)
 
     @property
     def nu(self) -> int:
