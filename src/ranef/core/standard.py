@@ -140,7 +140,7 @@ def standardise(design: Design, layout: Layout) -> Standard:
     moments = [_random_moments(term, tools) for term in design.terms]
     return Standard(
         design, layout, kept, center[at], scale[at], upper, null, orthonormal, shift, y_unit,
-        tuple(center for center, _, _ in moments), tuple(scale for _, scale, _ in moments), tuple(constant for _, _, constant in moments),
+        centers, scales, constants,
     )  # fmt: skip
 
 
