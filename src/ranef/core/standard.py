@@ -138,6 +138,7 @@ def standardise(design: Design, layout: Layout) -> Standard:
     at = list(kept)
     shift, y_unit = _response_units(design, at, tools)
     moments = [_random_moments(term, tools) for term in design.terms]
+    centers, scales, constants = (tuple(moment[i] for moment in moments) for i in range(3))
     return Standard(
         design, layout, kept, center[at], scale[at], upper, null, orthonormal, shift, y_unit,
         centers, scales, constants,
