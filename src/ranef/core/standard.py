@@ -138,7 +138,8 @@ def standardise(design: Design, layout: Layout) -> Standard:
     at = list(kept)
     shift, y_unit = _response_units(design, at, tools)
     moments = [_random_moments(term, tools) for term in design.terms]
-    centers, scales, constants = (tuple(moment[i] for moment in moments) for i in range(3))
+    centers, scales = tuple(center for center, _, _ in moments), tuple(scale for _, scale, _ in moments)
+    constants = tuple(constant for _, _, constant in moments)
     return Standard(
         design, layout, kept, center[at], scale[at], upper, null, orthonormal, shift, y_unit,
         centers, scales, constants,
