@@ -116,10 +116,12 @@ def few_groups(rng: Rng, i: int) -> Made:
     return _block(rng, rng.normal(size=(k, k)) * 10.0 ** rng.uniform(-1, 1), groups=3 + i % 3, per=int(rng.integers(8, 20)))
 
 
-def more_effects_than_rows(rng: Rng, i: int) -> Made:
-    """Groups with fewer rows than random effects."""
+def small_groups(rng: Rng, i: int) -> Made:
+    """Most groups have fewer rows than random effects."""
     k = 3 + i % 3
-    return _block(rng, rng.normal(size=(k, 2)), groups=50, per=k - 1 if i % 2 else k)
+    frame, formula = _block(rng, rng.normal(size=(k, 2)), groups=50, per=18)
+    small, row = frame["g"] >= "L012", frame.groupby("g").cumcount()
+    return frame[~small | (row < k - 1)].reset_index(drop=True), formula
 
 
 def crossed_maximal(rng: Rng, i: int) -> Made:
@@ -290,7 +292,7 @@ def outlying_groups(rng: Rng, i: int) -> Made:
 
 CLASSES: tuple[Callable[[Rng, int], Made], ...] = (
     singular_block, near_singular_block, correlation_one, no_variance, variance_near_zero, tiny_variance, huge_variance,
-    mixed_variances, few_groups, more_effects_than_rows, crossed_maximal, crossed_slopes, nested_levels, many_terms,
+    mixed_variances, few_groups, small_groups, crossed_maximal, crossed_slopes, nested_levels, many_terms,
     interaction_of_factors, raw_year, raw_year_squared, large_units, response_units, independent_terms, collinear_slopes,
     singletons_and_giants, within_against_between, two_conflicts, small_trials, outlying_groups,
 )  # fmt: skip

@@ -20,7 +20,7 @@ from ranef.optim.trace import Trace
 
 EPS = float(np.finfo(float).eps)
 DECREMENT = 1e-10  # g'H^-1 g / 2, in units of the deviance
-ROUNDING = 1e-6  # a decrement below this may be rounding, when the values say so
+ROUNDING = 1e-6  # values are not trusted to tell differences below this, where gradients still can
 FLAT = 1e-9  # a scaled eigenvalue below this is zero: the direction is not identified
 IDENTIFIED = 1e-6  # a scaled eigenvalue above this is trusted for the last step
 ZERO = 1e-9  # a parameter below this share of the largest, after the last step, is zero
@@ -58,21 +58,26 @@ def descend(trace: Trace, start: Array, known: Known | None = None, note: str = 
     at = trace.evaluate(start, 2, note)
     if at.hessian is None or not np.isfinite(at.value):
         return Descent(at, np.inf)
-    saddle, noise = False, 4.0 * EPS * abs(at.value)
+    saddle = False
     for _ in range(LIMIT):
         model = propose(at)
         saddle = saddle or model.saddle
-        if not model.saddle and model.decrement <= max(DECREMENT, noise):
+        if not model.saddle and model.decrement <= max(DECREMENT, 4.0 * EPS * abs(at.value)):
             return Descent(polished(at), model.decrement, converged=True, saddle=saddle)
         if known is not None and known(at):
             return Descent(at, model.decrement, merged=True, saddle=saddle)
         nearer = _search(trace, at, model)
         if nearer is None:
             return Descent(at, model.decrement, converged=not model.saddle and model.decrement < ROUNDING, saddle=saddle)
-        if model.decrement < ROUNDING:
-            noise = _observed_noise(noise, at.value - nearer.value, model.decrement)
+        if not model.saddle and model.decrement < ROUNDING and _idle(model, propose(nearer)):
+            return Descent(at, model.decrement, converged=True, saddle=saddle)
         at = nearer
     return Descent(at, propose(at).decrement, saddle=saddle)
+
+
+def _idle(old: Model, new: Model) -> bool:
+    """Did a step as short as rounding bring nothing? Then the rest of the decrement is rounding too."""
+    return new.saddle or new.decrement > 0.9 * old.decrement
 
 
 def propose(at: Evaluation) -> Model:
@@ -133,7 +138,7 @@ def _search(trace: Trace, at: Evaluation, model: Model) -> Evaluation | None:
     length = 1.0 if longest <= reach else float(reach / longest)
     slope = float(at.gradient @ step)
     bend = min(float(step @ at.hessian @ step), 0.0) if model.saddle else 0.0
-    slack = 8.0 * EPS * abs(at.value)
+    slack = ROUNDING if not model.saddle and model.decrement < ROUNDING else 8.0 * EPS * abs(at.value)
     for _ in range(40):
         trial = trace.evaluate(theta + length * step, 2)
         promised = -length * (slope + 0.5 * length * bend)
@@ -155,9 +160,3 @@ def _shorter(at: Evaluation, trial: Evaluation, step: Array) -> float:
     root = inside**0.5
     bottom = last - first + 2.0 * root
     return min(0.5, max(0.1, 1.0 - (last + root - mean) / bottom)) if bottom > 0.0 else 0.25
-
-
-def _observed_noise(noise: float, gain: float, promised: float) -> float:
-    """How far values can be trusted: tiny Newton steps bring what they promise, unless rounding is larger than the promise."""
-    surprise = abs(gain - promised)
-    return min(max(noise, surprise), ROUNDING) if surprise > promised else noise
