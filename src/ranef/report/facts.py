@@ -45,8 +45,7 @@ def reason(fit: Fit) -> str:
 
 def verdict(fit: Fit) -> str:
     """The status, and why."""
-    why = reason(fit).removeprefix("This is an ")
-    return why if why.startswith(fit.status) else f"{fit.status}. {why}".rstrip(". ")
+    return f"{fit.status}. {reason(fit)}".removesuffix(". ")
 
 
 def criteria(fit: Fit) -> dict[str, float]:
