@@ -12,16 +12,22 @@ subjects and for a million.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import ModuleType
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ranef.core.gram import Gram
-from ranef.core.pieces import Gls, Pieces, direction_forms, direction_products
+from ranef.core.kernels.twins import compiled, load
+from ranef.core.leftover import leftover
+from ranef.core.pieces import Gls, LinAlgError, Pieces, direction_forms, direction_products
 from ranef.core.within import tile_roots
 from ranef.covariance.base import Array
 
 Index = NDArray[np.intp]
+LEVEL = 1.5e-6  # seconds that NumPy takes for a level in one evaluation
+EVALUATIONS = 8
+SAMPLE = 500  # levels that have to differ in Z_j'Z_j for all to be taken as different
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,20 +40,39 @@ class Single:
     E: Array  # (G, k, r+1)
     pattern: Index  # (G,)
     rest: Array  # (r+1, r+1) W_0
+    kernels: ModuleType | None  # the compiled twin, where levels or evaluations are many
 
     @classmethod
-    def of(cls, gram: Gram) -> Single:
+    def of(cls, gram: Gram, repeated: bool = False) -> Single:
+        """`repeated` says that many evaluations will come, so that compiled kernels are worth loading for any size."""
         C, D = gram.zz[0], gram.zw[0]
         unique, pattern = _patterns(C)
         lower, left_inverse = tile_roots(unique)
-        E = left_inverse[pattern] @ D
+        own = left_inverse if len(unique) == len(C) else left_inverse[pattern]
+        E = own @ D
         flat = E.reshape(-1, E.shape[2])
+        rest = leftover(gram, 0, gram.ww - flat.T @ flat, lambda: own.swapaxes(1, 2) @ (own @ D))
         count = np.bincount(pattern, minlength=len(unique)).astype(float)
         E, pattern = _collapse(E, pattern, len(unique))
-        return cls(gram, lower, count, E, pattern, gram.ww - flat.T @ flat)
+        kernels = load("single") if repeated else compiled("single", EVALUATIONS * LEVEL * len(E))
+        return cls(gram, lower, count, E, pattern, rest, kernels)
 
     def pieces(self, factors: list[Array], order: int) -> Pieces:
-        (lam,) = factors
+        return self._by_numpy(factors[0], order) if self.kernels is None else self._compiled(self.kernels, factors[0], order)
+
+    def _compiled(self, kernels: ModuleType, lam: Array, order: int) -> Pieces:
+        _, a, b = self.gram.layout.directions
+        failed, logdet, lower, gamma, pwrss, logdet_x, t, F, second = kernels.pieces(
+            self.lower, self.count, self.E, self.pattern, self.rest, lam, a, b, order
+        )
+        if failed:
+            raise LinAlgError("X'V^-1X is not positive definite" if failed == 2 else "I + L_C'Omega L_C is not positive definite")
+        gls = Gls(lower, gamma, pwrss, logdet_x)
+        if order == 0:
+            return Pieces(logdet, gls)
+        return Pieces(logdet, gls, t, F, *second) if order == 2 else Pieces(logdet, gls, t, F)
+
+    def _by_numpy(self, lam: Array, order: int) -> Pieces:
         k, layout = lam.shape[0], self.gram.layout
         half = lam.T @ self.lower  # (U, k, k) Lambda' L_C
         K = half.swapaxes(1, 2) @ half
@@ -128,12 +153,24 @@ def _patterns(C: Array) -> tuple[Array, Index]:
     largest = np.abs(flat).max(initial=0.0)
     if len(C) == 0 or np.abs(flat - flat[0]).max() <= 1e-13 * largest:
         return C[:1], np.zeros(len(C), dtype=np.intp)
+    every, sample = np.arange(len(C)), flat[:: 1 + len(C) // SAMPLE]
+    if len(C) > SAMPLE and len(_distinct(sample, largest)[0]) == len(sample):
+        return C, every
+    first, pattern = _distinct(flat, largest)
+    return (C, every) if len(first) == len(C) else (C[first], pattern)
+
+
+def _distinct(flat: Array, largest: float) -> tuple[Index, Index]:
+    """(U,) a row of each kind, and (m,) the kind of each row; equal keys meet when rows are sorted by one mixture of their entries."""
     keys = np.round(flat / (largest * 1e-13)) if largest else flat
-    order = np.lexsort(keys.T[::-1])
-    new = np.concatenate([[True], np.any(keys[order][1:] != keys[order][:-1], axis=1)])
-    pattern = np.empty(len(C), dtype=np.intp)
+    mixture = np.zeros(len(keys))
+    for i, column in enumerate(keys.T):
+        mixture += column * np.sqrt(2.0 + i)
+    order = np.argsort(mixture, kind="stable")
+    new = np.append(True, np.any(keys[order][1:] != keys[order][:-1], axis=1))
+    pattern = np.empty(len(keys), dtype=np.intp)
     pattern[order] = np.cumsum(new) - 1
-    return C[order[new]], pattern
+    return order[new], pattern
 
 
 def _collapse(E: Array, pattern: Index, patterns: int) -> tuple[Array, Index]:
