@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from threadpoolctl import threadpool_info
 
 from ranef.core import panel as panel_module
 from ranef.core.kernels import columns, panels, sums, twins
+from ranef.core.kernels.threads import blas_threads
 from ranef.core.panel import Panel
 
 SEEDS = st.integers(0, 10_000)
@@ -126,3 +128,15 @@ def test_nesting_is_seen_in_the_rows() -> None:
     f = np.array([0, 1, 2, 3, 0, 1, 2, 3])
     np.testing.assert_array_equal(sums.holder(f, f // 2, 4), [0, 0, 1, 1])
     assert sums.holder(f, np.array([0, 0, 1, 1, 1, 0, 1, 1]), 4) is None
+
+
+def test_small_work_holds_the_blas_to_one_thread() -> None:
+    def threads() -> set[int]:
+        return {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"}
+
+    before = threads()
+    with blas_threads(100):
+        assert threads() == {1}
+    assert threads() == before
+    with blas_threads(100_000):
+        assert threads() == before
