@@ -47,3 +47,24 @@ def apply_polynomial(points: Array, state: dict[str, Any]) -> Array:
 def raw_powers(points: Array, degree: int) -> Array:
     """(n, degree) x, x^2, ..."""
     return np.asfortranarray(points[:, None] ** np.arange(1, degree + 1))
+
+
+def polynomial_slopes(points: Array, state: dict[str, Any]) -> Array:
+    """(n, degree) derivatives of the columns of `apply_polynomial`, by the differentiated recurrence."""
+    x = (points - state["shift"]) / state["stretch"]
+    a, norm2 = state["a"], state["norm2"]
+    out = np.empty((len(x), len(a)), order="F")
+    before, current = np.zeros_like(x), np.ones_like(x)
+    slope_before, slope = np.zeros_like(x), np.zeros_like(x)
+    for j in range(len(a)):
+        ratio = norm2[j] / norm2[j - 1] if j else 0.0
+        slope_before, slope = slope, current + (x - a[j]) * slope - ratio * slope_before
+        before, current = current, (x - a[j]) * current - ratio * before
+        out[:, j] = slope / (np.sqrt(norm2[j + 1]) * state["stretch"])
+    return out
+
+
+def power_slopes(points: Array, degree: int) -> Array:
+    """(n, degree) 1, 2 x, 3 x^2, ..."""
+    powers = np.arange(degree)
+    return np.asfortranarray((powers + 1.0) * points[:, None] ** powers)

@@ -79,6 +79,33 @@ def apply_cardinal(points: Array, state: State) -> Array:
     return np.asfortranarray(values)
 
 
+def bspline_slopes(points: Array, state: State) -> Array:
+    """(n, k) derivatives of the columns of `apply_bspline`."""
+    basis = _bspline(state["knots"], state["boundary"], state["degree"])
+    return np.asfortranarray(basis(points, nu=1)[:, 0 if state["intercept"] else 1 :])
+
+
+def natural_slopes(points: Array, state: State) -> Array:
+    """(n, k) derivatives of the columns of `apply_natural`: constant beyond the boundary knots."""
+    basis = _bspline(state["knots"], state["boundary"], 3)
+    first = 0 if state["intercept"] else 1
+    low, high = state["boundary"]
+    bends = basis(np.array([low, high]), nu=2)[:, first:]
+    rotation = np.linalg.qr(bends.T, mode="complete").Q[:, 2:]
+    return np.asfortranarray(basis(np.clip(points, low, high), nu=1)[:, first:] @ rotation)
+
+
+def cardinal_slopes(points: Array, state: State) -> Array:
+    """(n, k) derivatives of the columns of `apply_cardinal`: constant beyond the outer knots."""
+    from scipy.interpolate import CubicSpline
+
+    knots = np.array(state["knots"])
+    values = CubicSpline(knots, np.eye(len(knots)), bc_type="natural")(np.clip(points, knots[0], knots[-1]), nu=1)
+    if state["means"] is not None:
+        values = values @ np.linalg.qr(np.array(state["means"])[:, None], mode="complete").Q[:, 1:]
+    return np.asfortranarray(values)
+
+
 def _bspline(inner: list[float], boundary: list[float], degree: int) -> BSpline:
     """All B-splines of one knot sequence, as the columns of one vector-valued spline."""
     from scipy.interpolate import BSpline
