@@ -10,7 +10,6 @@ from collections.abc import Callable
 from importlib.util import find_spec
 
 import numpy as np
-from scipy.optimize import Bounds, minimize
 
 from ranef.optim.finish import judged
 from ranef.optim.problem import Array, Problem
@@ -48,6 +47,8 @@ def lower_bounds(problem: Problem) -> Array:
 
 
 def _cobyqa(value: Callable[[Array], float], theta: Array, lower: Array) -> None:
+    from scipy.optimize import Bounds, minimize
+
     options = {"initial_tr_radius": 0.5, "final_tr_radius": RADIUS, "maxfev": LIMIT}
     minimize(value, theta, method="COBYQA", bounds=Bounds(lower, np.full_like(lower, np.inf)), options=options)
 

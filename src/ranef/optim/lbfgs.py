@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.optimize import minimize
 
 from ranef.optim.finish import judged
 from ranef.optim.problem import Array
@@ -17,6 +16,8 @@ LIMIT = 5000
 
 def lbfgs(trace: Trace, start: Array | None) -> Pool:
     """Where L-BFGS ends from `start`, or from the problem's own start."""
+
+    from scipy.optimize import minimize
 
     def value_and_gradient(theta: Array) -> tuple[float, Array]:
         at = trace.evaluate(np.array(theta), 1)
