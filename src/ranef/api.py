@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ranef.errors import FormulaError, ModelError
 from ranef.fit.describe import Description, describe_design
-from ranef.fit.fit import Fit, check_ddf
+from ranef.fit.fit import Fit
+from ranef.fit.methods import check_ddf
 from ranef.fit.model import Model, Options
 from ranef.fit.run import run
 from ranef.formula import parse
@@ -52,7 +53,8 @@ def lmm(
     missing
         ``"drop"`` leaves out rows with a missing value in any variable used and counts them; ``"raise"`` refuses them.
     ddf
-        Degrees of freedom of t tests: ``"satterthwaite"``, ``"residual"`` or ``"asymptotic"``.
+        Degrees of freedom of tests and intervals: ``"satterthwaite"``, ``"kenward-roger"``, ``"kenward-roger-linear"``,
+        ``"kenward-roger-observed"``, ``"between-within"``, ``"containment"``, ``"residual"`` or ``"asymptotic"``.
     optimizer
         ``"newton"``; ``"bobyqa"``, ``"lbfgs"`` and ``"em"`` to compare or to teach.
     start

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import ranef
 from ranef.errors import DataError, FormulaError, MemoryEstimateError, ModelError, RanefError, SavedModelError
+from ranef.fit.methods import DDF
 from ranef.progress import progress
 
 if TYPE_CHECKING:
@@ -95,8 +96,9 @@ def _add_fit(commands: Any) -> None:
     _add_question(fit)
     fit.add_argument("--ml", action="store_true", help="maximum likelihood instead of REML")
     fit.add_argument(
-        "--ddf", default="satterthwaite", metavar="METHOD", help="degrees of freedom: satterthwaite (default), residual, ..."
-    )
+        "--ddf", default="satterthwaite", metavar="METHOD",
+        help=f"degrees of freedom: {', '.join(DDF)} (default: satterthwaite)",
+    )  # fmt: skip
     fit.add_argument("--optimizer", default="newton", metavar="NAME", help="newton (default), bobyqa, lbfgs or em")
     fit.add_argument("--report", metavar="FILE", type=Path, help="write an HTML page")
     fit.add_argument("--json", metavar="FILE", type=Path, help="write the results as JSON")

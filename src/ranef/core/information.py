@@ -6,20 +6,23 @@ Exact where an engine gives h and e; elsewhere from d/d omega_e tr P V_d = -tr P
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ranef.core.criterion import Criterion
 from ranef.core.layout import Layout
 from ranef.core.pieces import Pieces
-from ranef.core.solution import Solution
-from ranef.covariance.base import Array
+from ranef.covariance.base import Array, Covariance
+from ranef.covariance.unstructured import lower_root
+
+Index = NDArray[np.intp]
 
 STEP = 1e-4  # of a variance: the error of a central difference is about its square, the rounding 1e-14 over it
 
 
-def omega_entries(solution: Solution) -> Array:
-    """(K,) the free entries of the relative covariances, in the order of the directions."""
-    f, a, b = solution.criterion.layout.directions
-    omegas = [lam @ lam.T for lam in solution.factors]
+def omega_of(layout: Layout, factors: list[Array]) -> Array:
+    """(K,) the free entries of Lambda Lambda' of each block, in the order of the directions."""
+    f, a, b = layout.directions
+    omegas = [lam @ lam.T for lam in factors]
     return np.array([omegas[i][j, k] for i, j, k in zip(f, a, b, strict=True)])
 
 
@@ -41,7 +44,7 @@ def natural_directions(layout: Layout, theta: Array) -> Array:
     return np.hstack(columns)
 
 
-def _tangent(covariance, theta: Array, rows: Array, columns: Array) -> Array:
+def _tangent(covariance: Covariance, theta: Array, rows: Index, columns: Index) -> Array:
     """(entries, q) d omega / d theta up to the scale of its columns, at theta or, where it vanishes, at the start."""
     if covariance.size == len(rows):
         return np.eye(len(rows))
@@ -86,7 +89,8 @@ def _slope(criterion: Criterion, factors: list[Array], f: int, a: int, b: int) -
     def at(steps: float) -> Array:
         omega = lam @ lam.T + steps * delta * np.outer(v, v)
         values, vectors = np.linalg.eigh(omega)
-        moved = [*factors[:f], np.linalg.qr((vectors * np.sqrt(np.clip(values, 0.0, None))).T, mode="r").T, *factors[f + 1 :]]
+        root = lower_root(vectors * np.sqrt(np.clip(values, 0.0, None)))
+        moved = [*factors[:f], root, *factors[f + 1 :]]
         pieces = criterion.engine.pieces(moved, 1)
         assert pieces.t is not None and pieces.F is not None
         return pieces.t - np.trace(pieces.F[:, :-1, :-1], axis1=1, axis2=2)

@@ -1,6 +1,6 @@
 """Kenward and Roger's (1997) adjusted covariance and F test, from p x p objects only.
 
-The covariance Sigma = phi_0 I + sum_i phi_i Z (I kron E_i) Z' is linear in phi = sigma^2 (1, omega), so no second derivatives occur.
+Sigma = phi_0 I + sum_i phi_i Z (I kron E_i) Z' is linear in phi = sigma^2 (1, omega), so that no second derivatives occur.
 In the whitened basis (X'V^-1X = I) and relative to sigma, with F_i = X'V^-1 V_i V^-1 X, Q_ij = X'V^-1 V_i V^-1 V_j V^-1 X,
 
     W = 2 I^-1    I_ij = tr P V_i P V_j (expected), or 2 y'P V_i P V_j P y / sigma^2 - tr P V_i P V_j (observed)
@@ -17,7 +17,7 @@ from typing import Literal
 
 import numpy as np
 
-from ranef.core.information import expected_traces, natural_directions, omega_entries
+from ranef.core.information import expected_traces, natural_directions, omega_of
 from ranef.core.pieces import Pieces
 from ranef.core.solution import Solution
 from ranef.covariance.base import Array
@@ -41,7 +41,7 @@ class KenwardRoger:
         criterion = solution.criterion
         pieces = criterion.pieces(solution.theta, 2)
         assert pieces.F is not None
-        omega, G = omega_entries(solution), natural_directions(criterion.layout, solution.theta)
+        omega, G = omega_of(criterion.layout, solution.factors), natural_directions(criterion.layout, solution.theta)
         inner = expected_traces(criterion, solution.factors, pieces)
         F = pieces.F[:, :-1, :-1]
         traces = np.trace(F, axis1=1, axis2=2)
@@ -112,7 +112,7 @@ def scaled_df(q: int, A1: float, A2: float) -> tuple[float, float]:
 
 
 def bordered(inner: Array, traces: Array, omega: Array, free: float) -> Array:
-    """(K+1, K+1) tr P V_i P V_j from those of the directions, with V_0 = V - sum omega_d V_d and P V P = P; free = tr P V = n - r."""
+    """(K+1, K+1) tr P V_i P V_j from those of the directions: V_0 = V - sum omega_d V_d and P V P = P; free = tr P V = n - r."""
     first = traces - omega @ inner
     corner = free - omega @ traces - omega @ first
     return np.block([[np.full((1, 1), corner), first[None]], [first[:, None], inner]])

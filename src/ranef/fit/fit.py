@@ -16,7 +16,8 @@ from ranef.core.criterion import Criterion
 from ranef.core.satterthwaite import VarianceParameters
 from ranef.core.solution import Solution, theta_from_user
 from ranef.covariance.base import Array
-from ranef.errors import Finding, ModelError
+from ranef.errors import Finding
+from ranef.fit.methods import check_ddf
 from ranef.fit.model import Model
 from ranef.optim.problem import Optimum
 from ranef.table import Table
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-DDF = ("satterthwaite", "residual", "asymptotic")
+    from ranef.inference.ddf import Denominator
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,8 +52,12 @@ class Fit:
 
     @property
     def ddf(self) -> str:
-        """The method of the denominator degrees of freedom; without random terms it is always the residual df."""
-        return self.model.options.ddf if self.model.design.terms else "residual"
+        """The method of the denominator degrees of freedom; without random terms all but z tests are the residual df."""
+        return self.applicable(self.model.options.ddf)
+
+    def applicable(self, ddf: str) -> str:
+        """The method that is used when `ddf` is asked for: without random effects all but z tests are exact by the residual df."""
+        return check_ddf(ddf) if self.model.design.terms or ddf == "asymptotic" else "residual"
 
     @property
     def nobs(self) -> int:
@@ -137,7 +142,7 @@ class Fit:
 
     @cached_property
     def _se(self) -> Array:
-        return np.sqrt(self.solution.vcov.diagonal())[list(self._kept)]
+        return np.sqrt(self.denominator().vcov.diagonal())[list(self._kept)]
 
     @cached_property
     def _df(self) -> Array:
@@ -165,12 +170,12 @@ class Fit:
         return self._labelled(2.0 * t_tail(np.abs(self._beta / self._se), self._df), "p_value")
 
     def cov_params(self) -> pd.DataFrame:
-        """Covariance matrix of the fixed effects."""
+        """Covariance matrix of the fixed effects; adjusted for small samples when `ddf` is Kenward and Roger's."""
         import pandas as pd
 
         kept = list(self._kept)
         names = [self.model.design.names[j] for j in kept]
-        return pd.DataFrame(self.solution.vcov[np.ix_(kept, kept)], index=names, columns=names)
+        return pd.DataFrame(self.denominator().vcov[np.ix_(kept, kept)], index=names, columns=names)
 
     def _labelled(self, values: Array, name: str) -> pd.Series:
         import pandas as pd
@@ -182,22 +187,28 @@ class Fit:
     @cached_property
     def hessian(self) -> Array:
         """Exact Hessian of the criterion at the optimum, in the standardised theta."""
-        if self.optimum.hessian is not None:
-            return self.optimum.hessian
-        return self.criterion.hessian(self.optimum.theta)
+        return self.criterion.hessian(self.optimum.theta) if self.criterion.size else np.zeros((0, 0))
 
     @cached_property
     def variance_parameters(self) -> VarianceParameters:
         return VarianceParameters.of(self.solution, self.hessian)
 
+    def denominator(self, ddf: str | None = None) -> Denominator:
+        """How contrasts are tested by `ddf` or the method given: covariance, degrees of freedom, F tests."""
+        method = self.ddf if ddf is None else self.applicable(ddf)
+        if method not in self._denominators:
+            from ranef.inference.ddf import denominator
+
+            self._denominators[method] = denominator(self, method)
+        return self._denominators[method]
+
+    @cached_property
+    def _denominators(self) -> dict[str, Denominator]:
+        return {}
+
     def ddf_of(self, L: Array, ddf: str | None = None) -> Array:
         """(c,) degrees of freedom of the rows of L (c, p), by `ddf` or the method given."""
-        method = self.ddf if ddf is None else check_ddf(ddf)
-        if method == "asymptotic":
-            return np.full(len(L), np.inf)
-        if method == "residual" or not self.model.design.terms:
-            return np.full(len(L), float(self.nobs - len(self._kept)))
-        return self.variance_parameters.df(self.solution, L)
+        return self.denominator(ddf).df(L)
 
     # -- rows
 
@@ -270,6 +281,28 @@ class Fit:
         from ranef.fit.tidy import conf_int
 
         return conf_int(self, method, level)
+
+    def anova(self, type: int | str = 3, ddf: str | None = None, *, style: Literal["sas", "car"] = "sas") -> Table:
+        """F tests of the terms, of type 1 (sequential), 2 or 3. See `ranef.inference.anova`."""
+        from ranef.inference.anova import anova
+
+        return anova(self, type, ddf, style=style)
+
+    def test(
+        self,
+        L: Any,
+        value: float | Sequence[float] = 0.0,
+        ddf: str | None = None,
+        *,
+        alternative: Literal["two-sided", "less", "greater"] = "two-sided",
+        margin: float | None = None,
+        joint: bool = False,
+        level: float = 0.95,
+    ) -> Table:
+        """Tests of linear hypotheses such as `"Days = 10"` or `"a - b"`, one by one or jointly. See `ranef.inference.contrasts`."""
+        from ranef.inference.contrasts import linear_test
+
+        return linear_test(self, L, value, ddf, alternative=alternative, margin=margin, joint=joint, level=level)
 
     def predict(
         self,
@@ -349,10 +382,3 @@ def t_tail(t: Array, df: Array) -> Array:
 
     finite = np.isfinite(df)
     return np.where(finite, stdtr(np.where(finite, df, 1.0), -t), ndtr(-t))
-
-
-def check_ddf(ddf: str) -> str:
-    """Raises ModelError for a method that is not known."""
-    if ddf not in DDF:
-        raise ModelError(f"ddf={ddf!r} is not known.", hint=f"Use one of: {', '.join(DDF)}.")
-    return ddf

@@ -10,16 +10,11 @@ from scipy.special import ndtri, stdtrit
 
 from ranef.covariance.base import Array
 from ranef.errors import ModelError
+from ranef.fit.methods import DDF
 from ranef.table import Table
 
 if TYPE_CHECKING:
     from ranef.fit.fit import Fit
-
-METHODS = {
-    "satterthwaite": "Satterthwaite degrees of freedom",
-    "residual": "residual degrees of freedom",
-    "asymptotic": "normal approximation",
-}
 
 
 def tidy(fit: Fit, effects: Sequence[str], conf_int: bool, level: float) -> Table:
@@ -32,7 +27,7 @@ def tidy(fit: Fit, effects: Sequence[str], conf_int: bool, level: float) -> Tabl
     names = ["effect", "group", "term", "estimate", "std_error", "df", "statistic", "p_value"]
     names += ["conf_low", "conf_high"] if conf_int else []
     columns = {name: [row.get(name) for row in rows] for name in names}
-    return Table(columns, title="Estimates", notes=(METHODS[fit.ddf],), frame_kind=fit.model.rows.frame)
+    return Table(columns, title="Estimates", notes=(DDF[fit.ddf],), frame_kind=fit.model.rows.frame)
 
 
 def _fixed_rows(fit: Fit, level: float) -> list[dict[str, object]]:
@@ -67,7 +62,7 @@ def conf_int(fit: Fit, method: str, level: float) -> Table:
         raise ModelError(f"method={method!r} is not known.", hint='Use method="wald".')
     low, high = limits(fit, level)
     columns = {"term": list(fit.params.index), "estimate": fit.params.to_numpy(), "conf_low": low, "conf_high": high}
-    note = f"{level:.0%} Wald intervals, {METHODS[fit.ddf]}"
+    note = f"{level:.0%} Wald intervals, {DDF[fit.ddf]}"
     return Table(columns, title="Confidence intervals", notes=(note,), frame_kind=fit.model.rows.frame)
 
 

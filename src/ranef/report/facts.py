@@ -7,19 +7,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ranef.errors import ModelError
+from ranef.fit.methods import DDF
 from ranef.table import Table
 
 if TYPE_CHECKING:
     from ranef.fit.fit import Fit
 
-METHODS = {
-    "satterthwaite": "Satterthwaite's degrees of freedom",
-    "kenward-roger": "Kenward and Roger's degrees of freedom and standard errors",
-    "kenward-roger-linear": "Kenward and Roger's degrees of freedom and standard errors (linear variant)",
-    "between-within": "between-within degrees of freedom",
-    "residual": "residual degrees of freedom",
-    "asymptotic": "z tests (asymptotic; too optimistic in small samples)",
-}
 WIDEST_CORRELATIONS = 6  # columns of a correlation matrix beside the variances
 
 
@@ -78,7 +71,7 @@ def fixed_effects(fit: Fit, level: float | None = None) -> Table:
     headings = {"statistic": "t" if finite else "z"}
     if level:
         headings |= {"conf_low": f"{100 * level:g}% from", "conf_high": "to"}
-    return Table(columns, title=f"Fixed effects ({METHODS.get(fit.ddf, fit.ddf)})", headings=headings)
+    return Table(columns, title=f"Fixed effects ({DDF[fit.ddf]})", headings=headings)
 
 
 def random_effects(fit: Fit) -> Table:

@@ -1,0 +1,35 @@
+"""Denominator degrees of freedom: one method a file, all with the same three answers (see `ranef.inference.ddf.base`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from ranef.inference.ddf.base import Denominator, FTest
+from ranef.inference.ddf.between_within import BetweenWithin
+from ranef.inference.ddf.containment import Containment
+from ranef.inference.ddf.fixed import Asymptotic, Residual
+from ranef.inference.ddf.kenward_roger import KenwardRogerDenominator
+from ranef.inference.ddf.satterthwaite import Satterthwaite
+
+if TYPE_CHECKING:
+    from ranef.fit.fit import Fit
+
+METHODS: dict[str, Callable[[Fit], Denominator]] = {
+    "satterthwaite": Satterthwaite,
+    "kenward-roger": KenwardRogerDenominator,
+    "kenward-roger-linear": KenwardRogerDenominator,
+    "kenward-roger-observed": KenwardRogerDenominator.observed,
+    "between-within": BetweenWithin.of,
+    "containment": Containment.of,
+    "residual": Residual,
+    "asymptotic": Asymptotic,
+}
+
+
+def denominator(fit: Fit, method: str) -> Denominator:
+    """The method called `method`, ready to answer for a fit. Raises ModelError where it does not apply."""
+    return METHODS[method](fit)
+
+
+__all__ = ["METHODS", "Denominator", "FTest", "denominator"]

@@ -1,0 +1,48 @@
+"""Kenward and Roger (1997): the covariance of beta is enlarged for what the estimated variances hide, and F is scaled.
+
+The covariances here are linear in their parameters, so the linear variant (without second derivatives) is the same.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ranef.core.kenward_roger import Information, KenwardRoger
+from ranef.covariance.base import Array
+from ranef.errors import ModelError
+from ranef.fit.fit import Fit
+from ranef.inference.ddf.base import Denominator, FTest, principal
+
+
+@dataclass(frozen=True, eq=False)
+class KenwardRogerDenominator(Denominator):
+    information: Information = "expected"
+    adjusted: KenwardRoger = field(init=False)
+
+    def __post_init__(self) -> None:
+        if not self.fit.reml:
+            raise ModelError(
+                "Kenward and Roger's method is defined for REML, and this model was fitted by maximum likelihood.",
+                hint="Fit it with reml=True (the default), or use Satterthwaite's method.",
+            )
+        object.__setattr__(self, "adjusted", KenwardRoger.of(self.fit.solution, self.information))
+
+    @classmethod
+    def observed(cls, fit: Fit) -> KenwardRogerDenominator:
+        return cls(fit, "observed")
+
+    @property
+    def vcov(self) -> Array:
+        return self.adjusted.vcov(self.fit.solution)
+
+    def df(self, L: Array) -> Array:
+        return self.adjusted.df(self.fit.solution, L)
+
+    def test(self, L: Array, value: Array) -> FTest:
+        difference = L @ self.fit.solution.beta - value
+        values, _ = principal(L @ self.fit.solution.vcov @ L.T, difference)
+        if not len(values):
+            return FTest(np.nan, 0, np.nan)
+        return FTest(*self.adjusted.test(self.fit.solution, L, value))

@@ -1,0 +1,156 @@
+"""The parts of the variance of a response, and how each moves with the parameters.
+
+    fixed      beta'S beta,         S the covariance of the columns of X over the rows            Nakagawa and Schielzeth (2013), eq. 27
+    random     sigma^2 tr(Omega M), M the mean of zz' over the rows, by grouping factor           Johnson (2014), eq. 10
+    residual   sigma^2              of an observation of weight one
+
+Every part is the squared length of a vector, its *root*: R beta with R'R = S, sigma R Lambda with R'R = M, and sigma. Roots are smooth in
+(beta, theta, log sigma^2) where the parts themselves are flat, at variances of zero, so that intervals exist in singular fits too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy.linalg import block_diag
+
+from ranef.design import Array
+from ranef.errors import DataError
+from ranef.fit.effects import Factor, factors
+from ranef.fit.points import design_points
+from ranef.fit.rows import data_used, needs_rows
+
+if TYPE_CHECKING:
+    from ranef.fit.fit import Fit
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """A part of the variance: |root|^2, with the derivatives of the root in (beta, theta, log sigma^2)."""
+
+    root: Array  # (r,)
+    jacobian: Array  # (r, p + q + 1)
+
+    @cached_property
+    def variance(self) -> float:
+        return float(self.root @ self.root)
+
+    @cached_property
+    def gradient(self) -> Array:
+        """(p + q + 1,) of the variance."""
+        return 2.0 * self.root @ self.jacobian
+
+    @classmethod
+    def stack(cls, parts: list[Part]) -> Part:
+        """The sum of parts."""
+        return cls(np.concatenate([part.root for part in parts]), np.concatenate([part.jacobian for part in parts]))
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """All parts of the variance of a fit, averaged over its rows or over its rows at stated covariate values."""
+
+    fit: Fit
+    X: Array  # (n, p)
+    z: tuple[Array, ...]  # (n, k) by grouping factor
+
+    @classmethod
+    def of(cls, fit: Fit, at: Mapping[str, Any] | None = None) -> Parts:
+        """`at` sets columns of the data to one value in every row.
+
+        Raises ModelError for a saved model, which has no rows, and DataError for a column that the model does not read.
+        """
+        needs_rows(fit, "An effect size")
+        if at is None:
+            points = design_points(fit.model.design, fit.criterion.layout)
+            return cls(fit, points.X, points.z)
+        return cls(fit, *_rows_at(fit, at))
+
+    @cached_property
+    def factors(self) -> tuple[Factor, ...]:
+        return factors(self.fit)
+
+    @cached_property
+    def covariance(self) -> Array:
+        """(p + q + 1, p + q + 1) of the estimates (beta, theta, log sigma^2); the two kinds are asymptotically independent."""
+        if not self.fit.model.design.terms:
+            return block_diag(self.fit.solution.vcov, np.full((1, 1), 2.0 / self.fit.solution.dof))
+        return block_diag(self.fit.solution.vcov, self.fit.variance_parameters.covariance)
+
+    @cached_property
+    def fixed(self) -> Part:
+        return self.linear(self.X)
+
+    def linear(self, X: Array) -> Part:
+        """The variance of X beta over the rows, with the divisor n - 1."""
+        R = np.linalg.qr(X - X.mean(axis=0), mode="r") / np.sqrt(max(1, len(X) - 1))
+        return self.fixed_part(R)
+
+    def fixed_part(self, R: Array) -> Part:
+        """|R beta|^2, for R (r, p)."""
+        jacobian = np.zeros((len(R), self._size))
+        jacobian[:, : R.shape[1]] = R
+        return Part(R @ self.fit.solution.beta, jacobian)
+
+    @cached_property
+    def random(self) -> tuple[Part, ...]:
+        """By grouping factor, the mean variance of z'b over the rows."""
+        n = len(self.X)
+        return tuple(self.random_part(f, np.linalg.qr(z, mode="r") / np.sqrt(n)) for f, z in enumerate(self.z))
+
+    def column_part(self, f: int, column: int) -> Part:
+        """The variance of one random effect of the grouping factor f, on the scale of its coefficient."""
+        return self.random_part(f, np.eye(self.z[f].shape[1])[[column]])
+
+    def random_part(self, f: int, R: Array) -> Part:
+        """sigma^2 |R Lambda|^2 (Frobenius), for R (r, k) and Lambda the relative covariance factor of the grouping factor f."""
+        solution, layout = self.fit.solution, self.fit.criterion.layout
+        left = solution.sigma * np.linalg.solve(solution.criterion.gram.z_map(f).T, R.T).T
+        root = (left @ solution.factors[f]).ravel()
+        jacobian = np.zeros((len(root), self._size))
+        p = self.X.shape[1]
+        for part in layout.blocks[f].parts:
+            slopes = part.covariance.jacobian(solution.theta[part.theta])
+            places = np.zeros((len(slopes), len(left), layout.blocks[f].width))
+            places[:, :, part.columns] = left[:, part.columns] @ slopes
+            jacobian[:, p + part.theta.start : p + part.theta.stop] = places.reshape(len(slopes), -1).T
+        jacobian[:, -1] = root / 2.0
+        return Part(root, jacobian)
+
+    @cached_property
+    def residual(self) -> Part:
+        sigma = self.fit.solution.sigma
+        jacobian = np.zeros((1, self._size))
+        jacobian[0, -1] = sigma / 2.0
+        return Part(np.array([sigma]), jacobian)
+
+    @property
+    def all_random(self) -> Part:
+        nothing = Part(np.zeros(0), np.zeros((0, self._size)))
+        return Part.stack([nothing, *self.random])
+
+    @property
+    def _size(self) -> int:
+        return self.X.shape[1] + len(self.fit.solution.theta) + 1
+
+
+def _rows_at(fit: Fit, at: Mapping[str, Any]) -> tuple[Array, tuple[Array, ...]]:
+    """X and z of the rows used, had they these values."""
+    data = data_used(fit)
+    unknown = [name for name in at if name not in data]
+    if unknown:
+        raise DataError(f"at names {unknown[0]!r}, which the model does not read.", hint=f"Its columns: {', '.join(data)}.")
+    n = fit.nobs
+    new = fit.model.schema.apply({**data, **{name: np.full(n, value) for name, value in at.items()}}, missing="raise")
+    z = []
+    for block in fit.criterion.layout.blocks:
+        columns = np.ones((n, block.width))
+        for part in block.parts:
+            if new.terms[part.term].z is not None:
+                columns[:, part.columns] = new.terms[part.term].z
+        z.append(columns)
+    return new.X, tuple(z)
