@@ -16,7 +16,6 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ranef.core.block import Block
 from ranef.core.dense import Dense
 from ranef.core.em import em_step
 from ranef.core.gram import Gram
@@ -39,7 +38,10 @@ DIFFERENCE = 1e-4  # of a parameter's size: the error of a central difference is
 
 
 class Engine(Protocol):
-    """Answers for one set of Gram blocks, at any Lambda of the blocks."""
+    """Answers for one set of Gram blocks, at any Lambda of the blocks; `exact` says that second derivatives are."""
+
+    @property
+    def exact(self) -> bool: ...
 
     def pieces(self, factors: list[Array], order: int) -> Pieces: ...
 
@@ -147,7 +149,7 @@ class Criterion:
 
     def start(self) -> Array:
         """One scoring step from the identity (which costs one evaluation), or moments where that would cost more than a step is worth."""
-        if isinstance(self.engine, Block) and not self.engine.exact:
+        if not self.engine.exact:
             return mivque_start(self.gram)
         theta = self.layout.start()
         try:
@@ -178,7 +180,11 @@ def choose_engine(gram: Gram) -> Engine:
         return Plain(gram)
     if len(gram.layout.blocks) == 1:
         return Single.of(gram)
-    return Dense.of(gram) if sum(block.size for block in gram.layout.blocks) <= FEW else Block.of(gram)
+    if sum(block.size for block in gram.layout.blocks) <= FEW:
+        return Dense.of(gram)
+    from ranef.core.block import Block  # with scipy.sparse, which small models need not wait for
+
+    return Block.of(gram)
 
 
 def vanished(factor: Array, names: tuple[str, ...], group: str, tolerance: float = 1e-5) -> list[str]:

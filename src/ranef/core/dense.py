@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,8 @@ NULL = 1e-12
 @dataclass(frozen=True, eq=False)
 class Dense:
     """The engine for q up to a thousand or two; exact second derivatives at about 2 q^3 flops an evaluation."""
+
+    exact: ClassVar[bool] = True
 
     gram: Gram
     right: Array  # (c, q + r + 1) [R' E], c = rank of Z'Z

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,8 @@ from ranef.covariance.base import Array
 @dataclass(frozen=True, eq=False)
 class Plain:
     """The engine of a model without random terms."""
+
+    exact: ClassVar[bool] = True
 
     gram: Gram
 

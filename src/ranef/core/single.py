@@ -12,6 +12,7 @@ subjects and for a million.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 from types import ModuleType
 
 import numpy as np
@@ -34,9 +35,13 @@ SAMPLE = 500  # levels that have to differ in Z_j'Z_j for all to be taken as dif
 class Single:
     """The engine for one block. U patterns, G (pseudo-)levels."""
 
+    exact: ClassVar[bool] = True
+
     gram: Gram
     lower: Array  # (U, k, k) L_C
     count: Array  # (U,) levels that have the pattern
+    inverse: Array  # (m, k, k) the left inverse of L_C, level by level
+    levels: Index  # (m,) the pattern of each level
     E: Array  # (G, k, r+1)
     pattern: Index  # (G,)
     rest: Array  # (r+1, r+1) W_0
@@ -45,17 +50,18 @@ class Single:
     @classmethod
     def of(cls, gram: Gram, repeated: bool = False) -> Single:
         """`repeated` says that many evaluations will come, so that compiled kernels are worth loading for any size."""
-        C, D = gram.zz[0], gram.zw[0]
-        unique, pattern = _patterns(C)
-        lower, left_inverse = tile_roots(unique)
-        own = left_inverse if len(unique) == len(C) else left_inverse[pattern]
-        E = own @ D
-        flat = E.reshape(-1, E.shape[2])
-        rest = leftover(gram, 0, gram.ww - flat.T @ flat, lambda: own.swapaxes(1, 2) @ (own @ D))
-        count = np.bincount(pattern, minlength=len(unique)).astype(float)
-        E, pattern = _collapse(E, pattern, len(unique))
-        kernels = load("single") if repeated else compiled("single", EVALUATIONS * LEVEL * len(E))
-        return cls(gram, lower, count, E, pattern, rest, kernels)
+        unique, levels = _patterns(gram.zz[0])
+        lower, inverse = tile_roots(unique)
+        count = np.bincount(levels, minlength=len(unique)).astype(float)
+        kernels = load("single") if repeated else compiled("single", EVALUATIONS * LEVEL * len(levels))
+        own = inverse if len(unique) == len(levels) else inverse[levels]
+        return cls(gram, lower, count, own, levels, *_responses(gram, own, levels, len(unique)), kernels)
+
+    def with_gram(self, gram: Gram, repeated: bool = False) -> Single:
+        """The same design with another response."""
+        found = _responses(gram, self.inverse, self.levels, len(self.lower))
+        kernels = load("single") if repeated else self.kernels
+        return Single(gram, self.lower, self.count, self.inverse, self.levels, *found, kernels)
 
     def pieces(self, factors: list[Array], order: int) -> Pieces:
         return self._by_numpy(factors[0], order) if self.kernels is None else self._compiled(self.kernels, factors[0], order)
@@ -145,6 +151,14 @@ def _conditional(C: Array, lam: Array) -> Array:
     """(m, k, k) Lambda (Lambda'C_j Lambda + I)^-1 Lambda'."""
     A = lam.T @ C @ lam + np.eye(len(lam))
     return lam @ np.linalg.solve(A, np.broadcast_to(lam.T, A.shape))
+
+
+def _responses(gram: Gram, inverse: Array, levels: Index, patterns: int) -> tuple[Array, Index, Array]:
+    """E, its patterns, and W_0."""
+    E = inverse @ gram.zw[0]
+    flat = E.reshape(-1, E.shape[2])
+    rest = leftover(gram, 0, gram.ww - flat.T @ flat, lambda: inverse.swapaxes(1, 2) @ E)
+    return *_collapse(E, levels, patterns), rest
 
 
 def _patterns(C: Array) -> tuple[Array, Index]:
