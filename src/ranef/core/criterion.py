@@ -9,7 +9,7 @@ with s = y'Py, V = I + Z Lambda Lambda'Z'. Precision weights and units add const
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Protocol
 
@@ -45,6 +45,8 @@ class Engine(Protocol):
 
     def pieces(self, factors: list[Array], order: int) -> Pieces: ...
 
+    def with_gram(self, gram: Gram) -> Engine: ...
+
     def saturated(self) -> Array: ...
 
     def projections(self, factors: list[Array]) -> list[Array]: ...
@@ -70,6 +72,15 @@ class Criterion:
     @classmethod
     def of_gram(cls, gram: Gram, reml: bool) -> Criterion:
         return cls(gram, choose_engine(gram), reml)
+
+    def with_response(self, y: Array) -> Criterion:
+        """The same question about another response (n,): of the data, only y is read."""
+        gram = self.gram.with_response(y)
+        return replace(self, gram=gram, engine=self.engine.with_gram(gram))
+
+    def warmed(self) -> Criterion:
+        """For many evaluations to come: compiled kernels for any size of problem, which a single fit would not wait for."""
+        return replace(self, engine=self.engine.compiled()) if isinstance(self.engine, Single) else self
 
     @property
     def layout(self) -> Layout:

@@ -41,11 +41,17 @@ class Dense:
         sizes = [block.size for block in gram.layout.blocks]
         offsets = tuple(int(x) for x in np.concatenate([[0], np.cumsum(sizes)]))
         ZZ, ZW = cross_products(gram, offsets)
-        root = _pivoted_root(ZZ)
-        c = root.shape[1]
-        gram_root = root.T @ root
-        E = np.linalg.solve(gram_root, root.T @ ZW) if c else np.zeros((0, ZW.shape[1]))
+        return cls._with_root(gram, _pivoted_root(ZZ), ZW, offsets)
+
+    @classmethod
+    def _with_root(cls, gram: Gram, root: Array, ZW: Array, offsets: tuple[int, ...]) -> Dense:
+        E = np.linalg.solve(root.T @ root, root.T @ ZW) if root.shape[1] else np.zeros((0, ZW.shape[1]))
         return cls(gram, np.asfortranarray(np.hstack([root.T, E])), gram.ww - E.T @ E, offsets)
+
+    def with_gram(self, gram: Gram) -> Dense:
+        """The same design with another response."""
+        ZW = np.concatenate([zw.reshape(-1, zw.shape[2]) for zw in gram.zw])
+        return self._with_root(gram, self.right[:, : self.offsets[-1]].T, ZW, self.offsets)
 
     @property
     def spans(self) -> list[slice]:

@@ -15,7 +15,7 @@ from types import ModuleType
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import solve_triangular
+from scipy.linalg import lapack, solve_triangular
 
 from ranef.core.kernels import sums
 from ranef.core.kernels.twins import load
@@ -174,10 +174,10 @@ def _decorrelated(raw: Gram) -> Gram:
     standard, r = raw.standard, raw.rank
     right = np.eye(r + 1)
     if standard.orthonormal is None and r:
-        right[:r, :r] = solve_triangular(standard.upper, np.eye(r))
+        right[:r, :r] = lapack.dtrtri(standard.upper, lower=0)[0]
     ww = right.T @ raw.ww @ right
     roots = tuple(_average_root(zz, block, raw.nobs) for zz, block in zip(raw.zz, raw.layout.blocks, strict=True))
-    lefts = [np.linalg.inv(root) for root in roots]
+    lefts = [lapack.dtrtri(root, lower=0)[0] for root in roots]
     plain = [root.shape[0] == 1 and root[0, 0] == 1.0 for root in roots]
     zz = tuple(z if p else left.T @ z @ left for z, left, p in zip(raw.zz, lefts, plain, strict=True))
     zw = tuple((z if p else left.T @ z) @ right for z, left, p in zip(raw.zw, lefts, plain, strict=True))
@@ -194,11 +194,8 @@ def _average_root(zz: Array, block: Block, nobs: int) -> Array:
     for part in block.parts:
         if part.covariance.closure != "linear" or part.covariance.k == 1:
             continue
-        average = zz[:, part.columns, part.columns].sum(axis=0) / nobs
-        try:
-            upper = np.linalg.cholesky(average).T
-        except np.linalg.LinAlgError:
-            continue
-        if np.all(np.diag(upper) > 1e-5 * np.sqrt(np.diag(average))):
+        average = np.add.reduce(zz[:, part.columns, part.columns], axis=0) / nobs
+        upper, info = lapack.dpotrf(average, lower=0)
+        if info == 0 and (upper.diagonal() > 1e-5 * np.sqrt(average.diagonal())).all():
             out[part.columns, part.columns] = upper
     return out

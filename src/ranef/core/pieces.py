@@ -87,22 +87,23 @@ def differentiate(pieces: Pieces, nu: int, reml: bool) -> Traces:
     Where h and e are missing the Hessian is the average information, nu (y'P V_d P V_e P y / s - a_d a_e / s^2).
     """
     assert pieces.t is not None and pieces.F is not None
-    s, F = pieces.gls.pwrss, pieces.F
-    a = F[:, -1, -1]
-    trace = pieces.t - np.trace(F[:, :-1, :-1], axis1=1, axis2=2) if reml else pieces.t
-    gradient = trace - nu * a / s
+    s, F, r = pieces.gls.pwrss, pieces.F, len(pieces.gls.gamma)
+    a, with_y = F[:, r, r], F[:, :r, r]
+    fixed = F[:, :r, :r].reshape(len(a), r * r)
+    gradient = pieces.t - (nu / s) * a
+    if reml:
+        gradient -= np.add.reduce(fixed[:, :: r + 1], axis=1)
     if pieces.y is None:
         return Traces(gradient, None, False)
-    middle = pieces.y - F[:, :-1, -1] @ F[:, :-1, -1].T
-    average = nu * (middle / s - np.outer(a, a) / s**2)
+    average = (nu / s) * (pieces.y - with_y @ with_y.T)
+    square = (a * (nu / s**2)) * a[:, None]
     if pieces.h is None:
-        return Traces(gradient, average, False)
-    trace2 = pieces.h
+        return Traces(gradient, average - square, False)
+    hessian = 2.0 * average - square - pieces.h
     if reml:
         assert pieces.e is not None
-        flat = F[:, :-1, :-1].reshape(len(a), -1)
-        trace2 = trace2 - 2.0 * pieces.e + flat @ flat.T
-    return Traces(gradient, 2.0 * average + nu * np.outer(a, a) / s**2 - trace2, True)
+        hessian += 2.0 * pieces.e - fixed @ fixed.T
+    return Traces(gradient, hessian, True)
 
 
 def direction_forms(layout: Layout, sums: list[Array]) -> Array:

@@ -26,6 +26,9 @@ class Plain:
         none = np.zeros((0, 0))
         return Pieces(0.0, Gls.of(self.gram.ww), np.zeros(0), np.zeros((0, c, c)), none, none, none)
 
+    def with_gram(self, gram: Gram) -> Plain:
+        return Plain(gram)
+
     def saturated(self) -> Array:
         return self.gram.ww
 

@@ -11,7 +11,7 @@ subjects and for a million.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 from types import ModuleType
 
@@ -48,20 +48,22 @@ class Single:
     kernels: ModuleType | None  # the compiled twin, where levels or evaluations are many
 
     @classmethod
-    def of(cls, gram: Gram, repeated: bool = False) -> Single:
-        """`repeated` says that many evaluations will come, so that compiled kernels are worth loading for any size."""
+    def of(cls, gram: Gram) -> Single:
         unique, levels = _patterns(gram.zz[0])
         lower, inverse = tile_roots(unique)
         count = np.bincount(levels, minlength=len(unique)).astype(float)
-        kernels = load("single") if repeated else compiled("single", EVALUATIONS * LEVEL * len(levels))
+        kernels = compiled("single", EVALUATIONS * LEVEL * len(levels))
         own = inverse if len(unique) == len(levels) else inverse[levels]
         return cls(gram, lower, count, own, levels, *_responses(gram, own, levels, len(unique)), kernels)
 
-    def with_gram(self, gram: Gram, repeated: bool = False) -> Single:
+    def with_gram(self, gram: Gram) -> Single:
         """The same design with another response."""
         found = _responses(gram, self.inverse, self.levels, len(self.lower))
-        kernels = load("single") if repeated else self.kernels
-        return Single(gram, self.lower, self.count, self.inverse, self.levels, *found, kernels)
+        return Single(gram, self.lower, self.count, self.inverse, self.levels, *found, self.kernels)
+
+    def compiled(self) -> Single:
+        """With compiled kernels whatever the size."""
+        return replace(self, kernels=load("single"))
 
     def pieces(self, factors: list[Array], order: int) -> Pieces:
         return self._by_numpy(factors[0], order) if self.kernels is None else self._compiled(self.kernels, factors[0], order)

@@ -15,7 +15,7 @@ from types import ModuleType
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import solve_triangular
+from scipy.linalg import lapack, solve_triangular
 
 from ranef.core.kernels import columns
 from ranef.core.layout import Layout
@@ -133,7 +133,7 @@ def standardise(design: Design, layout: Layout) -> Standard:
     gram = _gram(design, center, unit, tools)
     scale = unit * _lengths(design, center, unit, gram, tools)
     scale[scale == 0.0] = 1.0
-    kept, upper, null, orthonormal = _basis(design, center, scale, gram * np.outer(unit / scale, unit / scale))
+    kept, upper, null, orthonormal = _basis(design, center, scale, gram * (unit / scale) * (unit / scale)[:, None])
     null = _user_null(null, center, scale, design.intercept)
     at = list(kept)
     shift, y_unit = _response_units(design, at, tools)
@@ -188,7 +188,7 @@ def _gram(design: Design, center: Array, unit: Array, tools: ModuleType) -> Arra
 def _lengths(design: Design, center: Array, unit: Array, gram: Array, tools: ModuleType) -> Array:
     """(p,) root mean squares of (X - center) / unit."""
     if design.weights is None:
-        return np.sqrt(np.diag(gram) / design.nobs)
+        return np.sqrt(gram.diagonal() / design.nobs)
     return np.sqrt(tools.mean_squares(design.X, center, np.where(unit == 0.0, 1.0, unit)))
 
 
@@ -206,6 +206,8 @@ def _basis(design: Design, center: Array, scale: Array, gram: Array) -> tuple[tu
 
 def _user_null(null: Array, center: Array, scale: Array, intercept: int | None) -> Array:
     """Null vectors of the user's columns from those of the scaled ones; entries that are rounding become zero."""
+    if not null.shape[1]:
+        return null
     null = np.where(np.abs(null) < ALIASED * np.abs(null).max(axis=0, initial=1.0), 0.0, null) / scale[:, None]
     if intercept is not None:
         moved = np.vstack([null[intercept], -center[:, None] * null])
@@ -221,12 +223,8 @@ def _spanned_scale(design: Design, center: Array, scale: Array) -> Array:
 
 def _cholesky_share(gram: Array, share: float) -> Array | None:
     """Upper Cholesky factor R of gram, or None where a column adds less than `share` of its length to those before it."""
-    lengths = np.sqrt(np.diag(gram))
-    try:
-        upper = np.linalg.cholesky(gram).T
-    except np.linalg.LinAlgError:
-        return None
-    return np.ascontiguousarray(upper) if np.all(np.diag(upper) > share * lengths) else None
+    upper, info = lapack.dpotrf(gram, lower=0)
+    return upper if info == 0 and (upper.diagonal() > share * np.sqrt(gram.diagonal())).all() else None
 
 
 def _by_rows(X: Array, root: Array | None, spans: Array) -> tuple[tuple[int, ...], Array, Array, Array]:

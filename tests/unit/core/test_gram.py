@@ -76,3 +76,15 @@ def test_another_response_is_the_gram_of_that_response(weighted: bool) -> None:
     np.testing.assert_allclose(gram.zw[0][:, :, :r], fresh.zw[0][:, :, :r], atol=1e-10)
     left, right = (g.ww[r, r] - g.ww[:r, r] @ g.ww[:r, r] for g in (gram, fresh))
     assert left * ratio**2 == pytest.approx(right, rel=1e-9)
+
+
+@pytest.mark.parametrize(("shape", "widths"), [("crossed", (2,)), ("crossed", (2, 1)), ("nested", (1, 1, 1))])
+def test_the_same_question_about_another_response(shape: str, widths: tuple[int, ...]) -> None:
+    design = random_design(8, shape, widths)
+    y = design.y[::-1].copy()
+    moved = Criterion.of(design, True).warmed().with_response(y)
+    fresh = Criterion.of(replace(design, y=y), True)
+    theta = np.random.default_rng(1).normal(size=fresh.size)
+    one, other = moved.evaluate(theta, 2), fresh.evaluate(theta, 2)
+    assert one.value == pytest.approx(other.value, rel=1e-11)
+    np.testing.assert_allclose(one.gradient, other.gradient, atol=1e-7)

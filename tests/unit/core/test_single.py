@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -11,7 +9,6 @@ from hypothesis import strategies as st
 
 from ranef.core.dense import Dense
 from ranef.core.gram import Gram
-from ranef.core.kernels.twins import load
 from ranef.core.single import Single
 from ranef.core.within import tile_roots
 from ranef.covariance import Unstructured
@@ -23,7 +20,7 @@ from tests.unit.core.test_block import KINDS, assert_same
 def twins(gram: Gram) -> list[Single]:
     plain = Single.of(gram)
     assert plain.kernels is None
-    return [plain, Single.of(gram, repeated=True)]
+    return [plain, plain.compiled()]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -65,7 +62,7 @@ def test_many_levels(irregular: bool) -> None:
     gram = gram_of(growth(800, 6, irregular))
     engine, factors = Single.of(gram), random_factors(gram, 1)
     assert len(engine.lower) == (800 if irregular else 1)
-    assert_same(engine.pieces(factors, 2), replace(engine, kernels=load("single")).pieces(factors, 2))
+    assert_same(engine.pieces(factors, 2), engine.compiled().pieces(factors, 2))
     C, D, (lam,) = gram.zz[0], gram.zw[0], factors
     A = np.eye(2) + lam.T @ C @ lam
     W = gram.ww - np.einsum("jac,jab,jbd->cd", D, lam @ np.linalg.solve(A, np.broadcast_to(lam.T, A.shape)), D)
@@ -85,3 +82,11 @@ def test_roots_of_tiles_of_any_rank(count: int) -> None:
     lower, inverse = tile_roots(C)
     np.testing.assert_allclose(lower @ lower.swapaxes(1, 2), C, atol=1e-12)
     np.testing.assert_allclose(lower @ inverse @ C, C, atol=1e-10)
+
+
+@pytest.mark.parametrize("irregular", [False, True])
+def test_another_response(irregular: bool) -> None:
+    gram = gram_of(growth(300, 4, irregular))
+    y = gram.standard.design.y[::-1] ** 2
+    other, factors = gram.with_response(y), random_factors(gram, 2)
+    assert_same(Single.of(gram).with_gram(other).pieces(factors, 2), Single.of(other).pieces(factors, 2))

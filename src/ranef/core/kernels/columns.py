@@ -22,15 +22,16 @@ def kernels(rows: int, columns: int) -> ModuleType | None:
 
 def summary(A: Array) -> tuple[Array, Array, Array]:
     """(p,) means, minima and maxima."""
-    return A.mean(axis=0), A.min(axis=0), A.max(axis=0)
+    return np.add.reduce(A, axis=0) / len(A), np.minimum.reduce(A, axis=0), np.maximum.reduce(A, axis=0)
 
 
 def mean_squares(A: Array, center: Array, unit: Array) -> Array:
     """(p,) means of ((A - center) / unit)^2."""
-    total = np.zeros(A.shape[1])
+    total = 0.0
     for start in range(0, len(A), CHUNK):
         part = (A[start : start + CHUNK] - center) / unit
-        total += np.einsum("ij,ij->j", part, part)
+        part *= part
+        total = total + np.add.reduce(part, axis=0)
     return total / len(A)
 
 

@@ -8,12 +8,16 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
 
+SHORT = 1 << 15  # products that are added up at once
 SAMPLE = 1024  # rows that most often tell at once that two factors are crossed
 
 
 def add_cross_products(zz: Array, zw: Array, codes: Index, z: Array | None, w: Array) -> None:
     """zz[j] += sum z_i z_i' (the lower triangle), zw[j] += sum z_i w_i' over the rows i of level j; z = None stands for ones."""
     levels, width, columns = zw.shape
+    if len(codes) * width * (width + columns) <= SHORT:
+        _add_at_once(zz, zw, codes, np.ones((len(codes), 1)) if z is None else z, w)
+        return
     if z is None:
         zz[:, 0, 0] += np.bincount(codes, minlength=levels)
         for c in range(columns):
@@ -24,6 +28,17 @@ def add_cross_products(zz: Array, zw: Array, codes: Index, z: Array | None, w: A
             zz[:, a, b] += np.bincount(codes, weights=z[:, a] * z[:, b], minlength=levels)
         for c in range(columns):
             zw[:, a, c] += np.bincount(codes, weights=z[:, a] * w[:, c], minlength=levels)
+
+
+def _add_at_once(zz: Array, zw: Array, codes: Index, z: Array, w: Array) -> None:
+    """One count over all entries of the tiles: fewest calls for few rows."""
+    levels, width, _ = zw.shape
+    products = z[:, :, None] * np.concatenate((z, w), axis=1)[:, None, :]
+    size = products.shape[1] * products.shape[2]
+    places = codes[:, None] * size + np.arange(size)
+    sums = np.bincount(places.ravel(), weights=products.ravel(), minlength=levels * size).reshape(levels, width, -1)
+    zz += sums[:, :, :width]
+    zw += sums[:, :, width:]
 
 
 def mirror(zz: Array) -> None:
