@@ -53,6 +53,16 @@ def test_a_flat_direction_does_not_prevent_convergence() -> None:
     assert minimise(toy).state == "optimum"
 
 
+@pytest.mark.parametrize("inflated", [0.6, 1.7])
+def test_an_average_information_takes_more_steps_to_the_same_end(inflated: float) -> None:
+    exact = Toy(lambda t: 5 * np.log(1 + t[0] ** 2) + 30 / (1 + t[0] ** 2), np.array([1.0]))
+    average = Toy(exact.function, exact.first, inflated=inflated)
+    found = descend(Trace(average), average.first)
+    assert found.converged
+    assert found.at.value == pytest.approx(descend(Trace(exact), exact.first).at.value, abs=1e-8)
+    assert len(exact.asked) < len(average.asked) < 40
+
+
 def test_no_finite_value_is_not_an_optimum() -> None:
     assert not descend(Trace(Toy(lambda t: np.inf * t[0], np.ones(1))), np.ones(1)).converged
 

@@ -23,6 +23,7 @@ class Toy:
     first: Array
     more: tuple[Array, ...] = ()
     noise: float = 0.0
+    inflated: float = 1.0  # what the Hessian is multiplied by, as an average information differs from it
     effort: float = 0.0
     unimodal: bool = False
     asked: list[int] = field(default_factory=list)
@@ -52,7 +53,7 @@ class Toy:
             return Evaluation(theta, value)
         h = 1e-5
         hessian = np.array([(self.gradient(theta + h * e) - self.gradient(theta - h * e)) / (2 * h) for e in np.eye(self.size)])
-        return Evaluation(theta, value, self.gradient(theta), (hessian + hessian.T) / 2) if order else Evaluation(theta, value)
+        return Evaluation(theta, value, self.gradient(theta), self.inflated * (hessian + hessian.T) / 2, self.inflated == 1.0) if order else Evaluation(theta, value)
 
     def canonical(self, theta: Array) -> Array:
         return np.abs(theta)
