@@ -19,6 +19,11 @@ PUBLIC = {
     "lmm": "ranef.api",
     "lm": "ranef.api",
     "describe": "ranef.api",
+    "compare": "ranef.inference.compare",
+    "variance_change": "ranef.inference.compare",
+    "ranova": "ranef.inference.ranova",
+    "emmeans": "ranef.means.emmeans",
+    "emtrends": "ranef.means.trends",
     "henderson": "ranef.fit.henderson",
     "load": "ranef.fit.persist",
     "report": "ranef.report",
@@ -63,5 +68,10 @@ if TYPE_CHECKING:  # what type checkers see; kept equal to PUBLIC by a test
     from ranef.errors import SavedModelError as SavedModelError
     from ranef.fit.henderson import henderson as henderson
     from ranef.fit.persist import load as load
+    from ranef.means.emmeans import emmeans as emmeans
+    from ranef.means.trends import emtrends as emtrends
+    from ranef.inference.compare import compare as compare
+    from ranef.inference.compare import variance_change as variance_change
+    from ranef.inference.ranova import ranova as ranova
     from ranef.report.page import report as report
     from ranef.table import Table as Table

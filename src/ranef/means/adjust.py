@@ -17,7 +17,7 @@ from functools import cached_property
 from typing import Literal
 
 import numpy as np
-from scipy.special import fdtrc, fdtri, ndtri, stdtrit
+from scipy.special import chdtrc, chdtri, fdtrc, fdtri, ndtri, stdtrit
 
 from ranef.design import Array
 from ranef.errors import ModelError
@@ -103,7 +103,7 @@ def critical_values(adjust: str, tests: Tests, level: float) -> Array:
 def quantile(df: Array, tail: float) -> Array:
     """Upper quantiles of t; normal where df is infinite."""
     finite = np.isfinite(df)
-    return -np.where(finite, stdtrit(np.where(finite, df, 1.0), tail), ndtri(tail)) + 0.0 * df
+    return -np.where(finite, stdtrit(np.where(finite, df, 1.0), tail), ndtri(tail))
 
 
 def _tail(adjust: str, tests: Tests, c: Array) -> Array:
@@ -114,8 +114,8 @@ def _tail(adjust: str, tests: Tests, c: Array) -> Array:
         return tests.joint.tail(c, tests.df)
     if adjust == "scheffe":
         finite = np.isfinite(tests.df)
-        df = np.where(finite, tests.df, 1e12) + 0.0 * tests.df
-        return fdtrc(tests.rank, df, c**2 / tests.rank)
+        f = fdtrc(tests.rank, np.where(finite, tests.df, 1.0), c**2 / tests.rank)
+        return np.where(finite, f, chdtrc(tests.rank, c**2))
     single, m = _single(tests, c), tests.size
     if adjust == "bonferroni":
         return np.minimum(m * single, 1.0)
@@ -143,10 +143,8 @@ def _stepwise(adjust: str, p: Array) -> Array:
 
 
 def _f_quantile(rank: int, df: Array, alpha: float) -> Array:
-    from scipy.special import chdtri
-
     finite = np.isfinite(df)
-    return np.where(finite, fdtri(rank, np.where(finite, df, 1.0), 1.0 - alpha), chdtri(rank, alpha) / rank) + 0.0 * df
+    return np.where(finite, fdtri(rank, np.where(finite, df, 1.0), 1.0 - alpha), chdtri(rank, alpha) / rank)
 
 
 def _solve(tail: Callable[[Array], Array], alpha: float, start: Array) -> Array:

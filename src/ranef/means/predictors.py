@@ -22,6 +22,7 @@ from ranef.schema.model import Schema
 from ranef.schema.values import Factor, Mask, Numeric, as_factor
 
 FEW = 2  # a numeric column with at most so many values is not replaced by its mean
+MANY = 10  # nor is one with at most so many that means are asked for by name
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,13 +40,13 @@ class Predictor:
 
     @cached_property
     def distinct(self) -> tuple[float, ...]:
-        """Up to FEW + 1 different numbers, in order; more are cut off."""
+        """Up to MANY + 1 different numbers, in order; more are cut off."""
         assert self.values is not None
-        first = self.values[: 64 * FEW]
+        first = self.values[:1000]
         found = np.unique(first[~np.isnan(first)])
-        if len(found) <= FEW:
+        if len(found) <= MANY:
             found = np.unique(self.values[~np.isnan(self.values)])
-        return tuple(found[: FEW + 1].tolist())
+        return tuple(found[: MANY + 1].tolist())
 
     def column(self, levels: Iterable[Any]) -> NDArray[Any]:
         """Levels as a column of new data: numbers as floats, others as objects."""

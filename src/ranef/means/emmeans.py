@@ -1,0 +1,137 @@
+"""Marginal means of a model: predictions on a reference grid, averaged over what is not asked about."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, NamedTuple
+
+from ranef.errors import ModelError
+from ranef.means.averaging import Averages, average, check_weights, targets, weight_table
+from ranef.means.estimates import estimates_of
+from ranef.means.functions import Functions
+from ranef.means.grid import Grid, Nesting, Reduce, reference_grid
+from ranef.means.marginal import Marginal, marginal, on_response
+from ranef.means.specs import read_specs
+
+
+class MeansAndContrasts(NamedTuple):
+    """What a text with contrasts (`pairwise ~ trt`) gives."""
+
+    means: Marginal
+    contrasts: Marginal
+
+    def __repr__(self) -> str:
+        return f"{self.means}\n\n{self.contrasts}"
+
+
+def emmeans(
+    model: Any,
+    specs: str | Sequence[str],
+    by: str | Sequence[str] | None = None,
+    *,
+    at: Mapping[str, Any] | None = None,
+    weights: str = "equal",
+    ddf: str | None = None,
+    cov_reduce: Reduce = None,
+    nesting: Nesting | None = None,
+    type: Literal["link", "response"] = "link",
+    bias_adjust: bool | float = False,
+    level: float = 0.95,
+    data: Any = None,
+) -> Any:
+    """Estimated marginal means (least-squares means).
+
+    Parameters
+    ----------
+    model
+        A fit, or anything that offers `ranef.means.estimates.Estimates`.
+    specs
+        The factors of the means: ``"trt"``, ``["trt", "week"]``, or a text, ``"trt | week"`` for families by week and
+        ``"pairwise ~ trt | week"`` for contrasts, too.
+    by
+        Factors that divide the means into families.
+    at
+        Values of predictors to use instead of all levels or the mean: ``{"age": [8, 11, 14]}``.
+    weights
+        How the levels that are averaged over count: ``"equal" "proportional" "outer" "cells" "flat"``; ``"show"`` lists them.
+    ddf
+        Method of the degrees of freedom, as in ``lmm``; the fit's own unless given.
+    cov_reduce
+        What becomes of a numeric predictor with more than two values: a function (its mean), or False for all its values; or a dict of
+        these by name. Predictors with two values keep both, so that a 0/1 column counts as a factor does; predictors that `specs` or
+        `by` name keep up to ten.
+    nesting
+        ``{"city": ["country"]}`` where the data should not decide; ``{}`` for none.
+    type, bias_adjust
+        ``"response"`` for a response that the formula transforms; see `Marginal.response`.
+    level
+        Of the intervals.
+    data
+        The data, for a model that was loaded from a file.
+
+    Returns
+    -------
+    A `Marginal` table with methods contrast, test, confint, joint_tests, cld, response; (means, contrasts) for a text with contrasts.
+
+    References
+    ----------
+    Searle, Speed and Milliken (1980), Population marginal means in the linear model, The American Statistician 34, 216-221.
+    """
+    if type not in ("link", "response"):
+        raise ModelError(f"type={type!r} is not known.", hint='Use "link" or "response".')
+    asked, rule = read_specs(specs, by), check_weights(weights)
+    estimates = estimates_of(model, ddf, data)
+    grid = reference_grid(estimates, at=at, cov_reduce=cov_reduce, nesting=nesting, keep=(*asked.names, *asked.by))
+    names, families = targets(grid, asked.names, asked.by)
+    if rule == "show":
+        return weight_table(grid, (*names, *families))
+    functions = mean_functions(grid, average(grid, (*names, *families), rule), (names, families), rule)
+    if type == "response":
+        functions = on_response(functions, bias_adjust)
+    means = marginal(functions, level)
+    return means if asked.method is None else MeansAndContrasts(means, means.contrast(asked.method))
+
+
+def mean_functions(grid: Grid, averages: Averages, names: tuple[tuple[str, ...], tuple[str, ...]], rule: str) -> Functions:
+    """The means as functions, with what to know about them."""
+    means, families = names
+    by = f" by {', '.join(families)}" if families else ""
+    return Functions(
+        grid.estimates, averages.L, averages.offset, averages.labels, families,
+        what=f"Marginal means of {' and '.join(means)}{by}" if means else "Marginal mean",
+        about=_about(grid, averages, rule), warnings=_warnings(grid, averages, (*means, *families)), link=grid.estimates.link,
+    )  # fmt: skip
+
+
+def _about(grid: Grid, averages: Averages, rule: str) -> tuple[str, ...]:
+    out = [f"Averaged over: {', '.join(averages.over)} ({rule} weights)."] if averages.over else []
+    fixed = [(name, levels[0]) for name, levels in grid.levels.items() if len(levels) == 1]
+    if fixed:
+        shown = ", ".join(f"{name} = {_value(value)}{_how(grid.reduced.get(name))}" for name, value in fixed)
+        out.append(f"At: {shown}.")
+    nested = [f"{inner} in {' and '.join(outers)}" for inner, outers in grid.nesting.items()]
+    return (*out, f"Nested: {', '.join(nested)}.") if nested else tuple(out)
+
+
+def _value(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _how(how: str | None) -> str:
+    return "" if how in (None, "given") else f" ({how})"
+
+
+def _warnings(grid: Grid, averages: Averages, names: tuple[str, ...]) -> tuple[str, ...]:
+    """A mean of one factor may mislead where it is averaged over another that it interacts with."""
+    mixed = {
+        other for term in grid.estimates.terms for other in term & set(averages.over)
+        if term & set(names) and len(term) > 1 and not _nests(grid, term & set(names), other)
+    }  # fmt: skip
+    if not mixed:
+        return ()
+    return (f"Interactions with {', '.join(name for name in averages.over if name in mixed)} are averaged over: these means may mislead.",)
+
+
+def _nests(grid: Grid, inside: frozenset[str] | set[str], other: str) -> bool:
+    """Whether all these factors are what `other` is nested in; a mean over nested levels is no mean over an interaction."""
+    return inside <= set(grid.nesting.get(other, ()))
