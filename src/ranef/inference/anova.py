@@ -28,7 +28,9 @@ def anova(fit: Fit, type: int | str = 3, ddf: str | None = None, *, style: Style
     """F tests of the terms: term sum_sq mean_sq num_df den_df statistic p_value; chi-squared if ddf="asymptotic".
 
     Sums of squares are on the scale of the residual variance: mean_sq / sigma^2 is F (before the scale of Kenward and Roger). A
-    term of which the data tell nothing has no degrees of freedom and no test. Raises ModelError for an unknown type, style or method.
+    term of which the data tell nothing has no degrees of freedom and no test.
+
+    Raises ModelError for an unknown type, style or method.
     """
     kind = KINDS.get(str(type).upper())
     if kind is None:

@@ -172,7 +172,7 @@ def _plain(table: Array) -> Array:
 def _kron(parts: Sequence[Array]) -> Array:
     out: Array = np.ones((1, 1))
     for part in reversed(parts):
-        out = np.kron(out, part)
+        out = np.asarray(np.kron(out, part), dtype=np.float64)
     return out
 
 

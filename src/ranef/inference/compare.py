@@ -1,0 +1,170 @@
+"""Comparison of models fitted to the same rows: likelihood ratios, F tests of nested means, information criteria, variances."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from ranef.errors import ModelError
+from ranef.fit.methods import DDF
+from ranef.inference.comparable import deviance_of, on_one_likelihood, refuse_different_data
+from ranef.inference.conditional_aic import conditional_aic
+from ranef.inference.mixture import BoundaryP, boundary_p
+from ranef.inference.nested import restriction, tested_cone
+from ranef.table import Table
+
+if TYPE_CHECKING:
+    from ranef.fit.fit import Fit
+
+LOWER = 1e-5  # relative to the deviance: a larger model that fits worse than this has not found its optimum
+
+
+def compare(
+    *fits: Fit,
+    test: Literal["lrt", "f"] = "lrt",
+    ddf: str | None = None,
+    names: Sequence[str] | None = None,
+    draws: int = 10_000,
+    seed: int = 1,
+) -> Table:
+    """Compare models fitted to the same rows, each with the next smaller one.
+
+    Parameters
+    ----------
+    fits
+        Two or more; ordered by their number of parameters.
+    test
+        ``"lrt"``: likelihood ratio tests. Models whose fixed parts differ are refitted by maximum likelihood; the table says so.
+        p values account for variances on the boundary; ``p_naive`` does not. ``"f"``: F tests of the fixed part, with ``ddf``.
+    ddf
+        Method of the degrees of freedom of F tests; that of the larger fit if not given.
+    names
+        Of the models; numbers if not given.
+    draws, seed
+        Of the simulation, where a p value needs one; the note gives its Monte Carlo error.
+
+    Returns
+    -------
+    Table
+        model npar llf aic aicc bic caic weight statistic df p_value p_naive. ``caic`` is the conditional AIC, ``weight`` Akaike's
+        weight. Models that are not nested are not tested.
+
+    Raises
+    ------
+    ModelError
+        For fewer than two models, and for models of different rows, responses, weights or offsets.
+    """
+    if len(fits) < 2:
+        raise ModelError("compare() needs two models or more.", hint="For example compare(m0, m1).")
+    labels = [str(i + 1) for i in range(len(fits))] if names is None else [str(name) for name in names]
+    if len(labels) != len(fits):
+        raise ModelError(f"There are {len(fits)} models and {len(labels)} names.")
+    order = sorted(range(len(fits)), key=lambda i: fits[i].npar)
+    chosen, labels = [fits[i] for i in order], [labels[i] for i in order]
+    refuse_different_data(chosen, labels)
+    if test == "lrt":
+        return _by_likelihood(chosen, labels, draws, seed)
+    if test == "f":
+        return _by_f(chosen, labels, ddf)
+    raise ModelError(f"test={test!r} is not known.", hint='Use "lrt" or "f".')
+
+
+def _by_likelihood(fits: list[Fit], labels: list[str], draws: int, seed: int) -> Table:
+    used, said = on_one_likelihood(fits, labels)
+    reml = said.startswith("Restricted")
+    columns = criteria(used, labels, reml)
+    tests = [ratio_test(small, large, reml, draws, seed) for small, large in pairwise(used)]
+    columns["statistic"] = [None, *(ratio for ratio, _, _ in tests)]
+    columns["df"] = [None, *(df for _, df, _ in tests)]
+    columns["p_value"] = [None, *(p.p for _, _, p in tests)]
+    columns["p_naive"] = [None, *(p.naive for _, _, p in tests)]
+    told = [f"{labels[i + 1]} against {labels[i]}: {p.words}." for i, (_, _, p) in enumerate(tests)]
+    notes = (*_formulas(fits, labels), said, *told)
+    return Table(columns, "Comparison of models", notes, fits[0].model.rows.frame, headings={"statistic": "Chi-sq."})
+
+
+def criteria(fits: Sequence[Fit], labels: Sequence[str], reml: bool) -> dict[str, Any]:
+    """npar llf aic aicc bic caic weight of each model."""
+    n = fits[0].nobs
+    k = np.array([fit.npar for fit in fits], dtype=float)
+    deviance = np.array([deviance_of(fit, reml) for fit in fits])
+    aic = deviance + 2.0 * k
+    room = n - k - 1.0
+    aicc = aic + np.divide(2.0 * k * (k + 1.0), room, out=np.full(len(k), np.inf), where=room > 0)
+    weight = np.exp(-0.5 * (aic - aic.min()))
+    return {
+        "model": list(labels),
+        "npar": [fit.npar for fit in fits],
+        "llf": -0.5 * deviance,
+        "aic": aic,
+        "aicc": aicc,
+        "bic": deviance + np.log(n) * k,
+        "caic": [conditional_aic(fit).value for fit in fits],
+        "weight": weight / weight.sum(),
+    }
+
+
+def ratio_test(small: Fit, large: Fit, reml: bool, draws: int, seed: int) -> tuple[float, int | None, BoundaryP]:
+    """(chi-squared, parameters tested, p): NaN where the models are not nested."""
+    df = large.npar - small.npar
+    here = deviance_of(small, reml)
+    ratio = here - deviance_of(large, reml)
+    cone = tested_cone(small, large) if df > 0 else None
+    if cone is None:
+        same = "as many parameters" if df == 0 else "no nested model"
+        return np.nan, None, BoundaryP(np.nan, np.nan, f"no test ({same})")
+    if ratio < -LOWER * (1.0 + abs(here)):
+        return ratio, df, BoundaryP(np.nan, np.nan, "no test (the larger model fits worse: it has not reached its optimum)")
+    found = boundary_p(ratio, cone, draws=draws, seed=seed)
+    if small.is_singular and cone.orders:
+        words = f"{found.words}; approximate, since variances of the smaller model are zero too"
+        found = BoundaryP(found.p, found.naive, words, found.error)
+    return max(ratio, 0.0), df, found
+
+
+def _by_f(fits: list[Fit], labels: list[str], ddf: str | None) -> Table:
+    """F tests of the fixed part; the random part must be the same."""
+    columns: dict[str, list[Any]] = {name: [] for name in ("model", "num_df", "den_df", "statistic", "p_value")}
+    methods = []
+    for (small, large), label in zip(pairwise(fits), labels[1:], strict=True):
+        if small.model.schema.formula.bars != large.model.schema.formula.bars:
+            raise ModelError("An F test compares fixed parts; the random parts of these models differ.", hint='Use test="lrt".')
+        L = restriction(small, large)
+        if L is None or not len(L):
+            raise ModelError(f"The fixed part of the smaller model is not nested in that of {label!r}.")
+        test = large.denominator(ddf).test(L, np.zeros(len(L)))
+        methods.append(large.ddf if ddf is None else large.applicable(ddf))
+        for name, value in zip(columns, (label, test.num_df, test.den_df, test.statistic, test.p_value), strict=True):
+            columns[name].append(value)
+    notes = (*_formulas(fits, labels), "Each model against the one before it.", *dict.fromkeys(DDF[method] for method in methods))
+    return Table(columns, "F tests of nested models", notes, fits[0].model.rows.frame, headings={"statistic": "F"})
+
+
+def _formulas(fits: Sequence[Fit], labels: Sequence[str]) -> tuple[str, ...]:
+    return tuple(f"{label}: {fit.formula}" for fit, label in zip(fits, labels, strict=True))
+
+
+def variance_change(*fits: Fit, names: Sequence[str] | None = None) -> Table:
+    """Variances and covariances of each model, and their relative change from the first: model group term1 term2 vcov change.
+
+    Raises ModelError for fewer than two models, and for models of different rows.
+    """
+    if len(fits) < 2:
+        raise ModelError("variance_change() needs two models or more.", hint="For example variance_change(m0, m1).")
+    labels = [str(i + 1) for i in range(len(fits))] if names is None else [str(name) for name in names]
+    refuse_different_data(fits, labels)
+    columns: dict[str, list[Any]] = {name: [] for name in ("model", "group", "term1", "term2", "vcov", "change")}
+    first = {(row["group"], row["term1"], row["term2"]): row["vcov"] for row in fits[0].varcorr}
+    for fit, label in zip(fits, labels, strict=True):
+        for row in fit.varcorr:
+            before = first.get((row["group"], row["term1"], row["term2"]), np.nan)
+            change = row["vcov"] / before - 1.0 if before else np.nan
+            for name, value in zip(
+                columns, (label, *(row[key] for key in ("group", "term1", "term2", "vcov")), change), strict=True
+            ):
+                columns[name].append(value)
+    notes = (*_formulas(fits, labels), f"Change relative to {labels[0]}.")
+    return Table(columns, "Variance components of the models", notes, fits[0].model.rows.frame)

@@ -1,0 +1,232 @@
+"""Which parameters one model has and another, smaller one has not: is the smaller nested, and where do its values lie?
+
+A variance that is tested lies on the boundary of what it may be, a covariance of effects that vary lies inside. The parameters
+tested form a cone: a space of `free` dimensions (fixed effects, covariances of an effect that both models have) times, for each bar,
+the positive semi-definite matrices of the effects that only the larger model has. Self and Liang (1987); Stram and Lee (1994).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ranef.core.information import expected_traces, omega_of
+from ranef.core.kenward_roger import bordered
+from ranef.covariance.base import Array
+from ranef.design import RandomTerm
+from ranef.inference.estimable import orthonormal_columns
+
+if TYPE_CHECKING:
+    from ranef.fit.fit import Fit
+
+INSIDE = 1e-10  # one minus the cosine between a column of X and the space of the larger model's
+SPANNED = 1e-6  # what a column of the smaller model may differ from those of the larger, relative to its size
+
+
+@dataclass(frozen=True, eq=False)
+class Cone:
+    """`orders` are the sizes of the positive semi-definite matrices tested: 1 is a single variance."""
+
+    free: int
+    orders: tuple[int, ...]
+    metric: Array | None = None  # (c, c) information about the entries of those matrices, all else profiled; None where not needed
+
+    @property
+    def size(self) -> int:
+        return self.free + sum(d * (d + 1) // 2 for d in self.orders)
+
+
+@dataclass(frozen=True, eq=False)
+class Placed:
+    """A term of the larger model and what the smaller has of it.
+
+    `basis` (k, k) has the smaller's columns first; `parts` say which of them are one term there, and of what structure.
+    """
+
+    term: int
+    structure: str
+    basis: Array
+    parts: tuple[tuple[int, str, int], ...]  # (term of the smaller model, structure, columns)
+
+    @property
+    def old(self) -> int:
+        return sum(width for _, _, width in self.parts)
+
+    @property
+    def new(self) -> int:
+        return len(self.basis) - self.old
+
+
+def tested_cone(small: Fit, large: Fit) -> Cone | None:
+    """The cone of what only the larger model has; None where the models are not nested."""
+    fixed = restriction(small, large)
+    placed = _placements(small, large)
+    if fixed is None or placed is None:
+        return None
+    directions = [_directions(one) for one in placed]
+    free = len(fixed) + sum(len(one.free) for one in directions)
+    orders = tuple(d for one in directions for d in one.orders)
+    if orders in ((), (1,)):
+        return Cone(free, orders)
+    return Cone(free, orders, _metric(small, large, placed, directions))
+
+
+def restriction(small: Fit, large: Fit) -> Array | None:
+    """(q, p) L such that L beta = 0 in the larger model says that its mean is one of the smaller; None where nothing says that."""
+    standard = large.criterion.gram.standard
+    X = standard.fixed() if standard.orthonormal is not None else np.linalg.solve(standard.upper.T, standard.fixed().T).T
+    smaller = small.model.design.X[:, list(small.criterion.gram.standard.kept)]
+    if large.model.design.weights is not None:
+        root = np.sqrt(large.model.design.weights)[:, None]
+        X, smaller = X * root, smaller * root
+    size = np.linalg.norm(smaller, axis=0)
+    C = X.T @ (smaller / np.where(size > 0, size, 1.0))
+    if np.any(1.0 - np.linalg.norm(C, axis=0)[size > 0] > INSIDE):
+        return None
+    left, values, _ = np.linalg.svd(C)
+    rank = int(np.sum(values > 1e-9)) if len(values) else 0
+    return np.asarray(left[:, rank:].T @ orthonormal_columns(standard))
+
+
+def _placements(small: Fit, large: Fit) -> list[Placed] | None:
+    terms = large.model.design.terms
+    found: list[list[tuple[int, Array]]] = [[] for _ in terms]
+    for i, term in enumerate(small.model.design.terms):
+        for j, candidate in enumerate(terms):
+            A = _map(term, candidate)
+            if A is not None and _fits(term, candidate, A):
+                found[j].append((i, A))
+                break
+        else:
+            return None
+    placed = [_place(j, term, parts, small.model.design.terms) for j, (term, parts) in enumerate(zip(terms, found, strict=True))]
+    return None if any(one is None for one in placed) else [one for one in placed if one is not None]
+
+
+def _map(term: RandomTerm, candidate: RandomTerm) -> Array | None:
+    """(k, r) how the columns of a term are combinations of those of a candidate with the same groups."""
+    if frozenset(term.group.variables) != frozenset(candidate.group.variables) or term.group.size != candidate.group.size:
+        return None
+    n = len(term.group.codes)
+    small, large = (np.ones((n, 1)) if one.z is None else one.z for one in (term, candidate))
+    size = np.sqrt(np.mean(large**2, axis=0))
+    A = np.linalg.lstsq(large / size, small, rcond=1e-10)[0] / size[:, None]
+    rest = np.abs(small - large @ A).max(axis=0)
+    if np.any(rest > SPANNED * np.abs(small).max(axis=0)):
+        return None
+    scale = np.abs(A) * size[:, None]
+    return np.where(scale > SPANNED * scale.max(axis=0), A, 0.0)
+
+
+def _fits(term: RandomTerm, candidate: RandomTerm, A: Array) -> bool:
+    """Does the structure of the candidate allow that of the term?"""
+    if candidate.covariance.word == "un":
+        return True
+    single = bool(np.all(np.count_nonzero(A, axis=0) == 1)) and bool(np.all(np.count_nonzero(A, axis=1) <= 1))
+    if candidate.covariance.word == "diag":
+        return single and (term.covariance.word in ("diag", "id") or term.width == 1)
+    return term.covariance.word == candidate.covariance.word and term.width == candidate.width
+
+
+def _place(j: int, term: RandomTerm, parts: list[tuple[int, Array]], smaller: tuple[RandomTerm, ...]) -> Placed | None:
+    columns = np.hstack([np.zeros((term.width, 0)), *(A for _, A in parts)])
+    left, values, _ = np.linalg.svd(columns)
+    if columns.shape[1] and (columns.shape[1] > term.width or values[-1] < 1e-9 * values[0]):
+        return None
+    rest = left[:, columns.shape[1] :]
+    if term.covariance.word != "un":
+        rest = np.eye(term.width)[:, ~np.any(columns, axis=1)]
+    inside = tuple((i, smaller[i].covariance.word if smaller[i].width > 1 else "un", A.shape[1]) for i, A in parts)
+    return Placed(j, term.covariance.word, np.hstack([columns, rest]), inside)
+
+
+@dataclass(frozen=True, eq=False)
+class Directions:
+    """Symmetric matrices (k, k) in the basis of `Placed`: what both models estimate, what is tested inside and on the boundary."""
+
+    shared: list[Array] = field(default_factory=list)
+    free: list[Array] = field(default_factory=list)
+    cone: list[Array] = field(default_factory=list)
+    orders: tuple[int, ...] = ()
+
+
+def _directions(placed: Placed) -> Directions:
+    k, old = len(placed.basis), placed.old
+    shared: list[Array] = []
+    covered = np.zeros((k, k), dtype=bool)
+    at = 0
+    for _, structure, width in placed.parts:
+        own = range(at, at + width)
+        if structure == "un":
+            shared += [_unit(k, a, b) for a in own for b in range(at, a + 1)]
+            covered[at : at + width, at : at + width] = True
+        else:
+            units = [_unit(k, a, a) for a in own]
+            shared += units if structure == "diag" else [np.sum(units, axis=0)]
+            covered[list(own), list(own)] = structure == "diag"
+        at += width
+    if placed.structure == "id":
+        return Directions(shared, [], [] if old else [np.eye(k)], () if old else (1,))
+    free = [_unit(k, a, b) for a in range(old) for b in range(a + 1) if not covered[a, b] and (a == b or placed.structure == "un")]
+    free = free[: len(free) - sum(structure == "id" for _, structure, _ in placed.parts)]
+    if placed.structure == "diag":
+        return Directions(shared, free, [_unit(k, a, a) for a in range(old, k)], (1,) * placed.new)
+    free += [_unit(k, a, b) for a in range(old, k) for b in range(old)]
+    cone = [_unit(k, a, b) for a in range(old, k) for b in range(old, a + 1)]
+    return Directions(shared, free, cone, (placed.new,) if placed.new else ())
+
+
+def _unit(k: int, a: int, b: int) -> Array:
+    out = np.zeros((k, k))
+    out[a, b] = out[b, a] = 1.0
+    return out
+
+
+def _metric(small: Fit, large: Fit, placed: list[Placed], directions: list[Directions]) -> Array:
+    """Expected information about the cone's entries at the smaller model, all other parameters profiled out."""
+    criterion = large.criterion
+    factors = _embedded(small, large, placed)
+    pieces = criterion.engine.pieces(factors, 2)
+    assert pieces.t is not None and pieces.F is not None
+    traces = pieces.t - np.trace(pieces.F[:, :-1, :-1], axis1=1, axis2=2)
+    inner = expected_traces(criterion, factors, pieces)
+    matrix = bordered(inner, traces, omega_of(criterion.layout, factors), criterion.gram.nobs - criterion.gram.rank) / 2.0
+    inside = [_entries(large, one, E) for one, own in zip(placed, directions, strict=True) for E in (*own.shared, *own.free)]
+    cone = [_entries(large, one, E) for one, own in zip(placed, directions, strict=True) for E in own.cone]
+    H = np.zeros((len(matrix), 1 + len(inside) + len(cone)))
+    H[0, 0] = 1.0
+    H[1:, 1:] = np.array([*inside, *cone]).T
+    whole, q = H.T @ matrix @ H, 1 + len(inside)
+    scale = np.sqrt(np.clip(np.diag(whole), 1e-300, None))
+    whole = whole / np.outer(scale, scale)
+    reduced = whole[q:, q:] - whole[q:, :q] @ np.linalg.pinv(whole[:q, :q], rcond=1e-10, hermitian=True) @ whole[:q, q:]
+    return np.asarray(reduced * np.outer(scale[q:], scale[q:]))
+
+
+def _embedded(small: Fit, large: Fit, placed: list[Placed]) -> list[Array]:
+    """Roots of the covariances of the smaller model as covariances of the larger, in its standardised units."""
+    roots = {}
+    for f, part in small.criterion.layout.parts:
+        roots[part.term] = small.solution.root(f)[part.columns, part.columns]
+    out = [np.zeros((block.width, block.width)) for block in large.criterion.layout.blocks]
+    for (f, part), one in zip(large.criterion.layout.parts, placed, strict=True):
+        at = 0
+        for term, _, width in one.parts:
+            columns = slice(part.columns.start + at, part.columns.start + at + width)
+            out[f][part.columns, columns] = one.basis[:, at : at + width] @ roots[term]
+            at += width
+    return [large.criterion.gram.z_map(f) @ root for f, root in enumerate(out)]
+
+
+def _entries(large: Fit, placed: Placed, E: Array) -> Array:
+    """(K,) a direction in the free entries of the larger model."""
+    layout = large.criterion.layout
+    f, part = layout.parts[placed.term]
+    whole = np.zeros((layout.blocks[f].width,) * 2)
+    whole[part.columns, part.columns] = placed.basis @ E @ placed.basis.T
+    S = large.criterion.gram.z_map(f)
+    whole = S @ whole @ S.T
+    blocks, rows, columns = layout.directions
+    return np.where(blocks == f, whole[np.where(blocks == f, rows, 0), np.where(blocks == f, columns, 0)], 0.0)
