@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ranef.core.crossed import crossed, crossed_pieces
 from ranef.core.elimination import Plan, plan
 from ranef.core.gram import Gram, Index
 from ranef.core.pieces import Pieces
@@ -48,7 +49,9 @@ class Block:
         state = State.of(self.system, factors, keep=full)
         if order == 0:
             return Pieces(state.logdet, state.gls)
-        return state.full_pieces(order) if full else state.selected_pieces(order)
+        if full:
+            return state.full_pieces(order)
+        return crossed_pieces(state) if order == 3 and crossed(state) else state.selected_pieces(order)
 
     def saturated(self) -> Array:
         """(r+1, r+1) what the random columns leave of [X y]'[X y], but for a share of 1/HUGE^2."""

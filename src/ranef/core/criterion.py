@@ -125,11 +125,14 @@ class Criterion:
 
     def evaluate(self, theta: Array, order: int) -> Evaluation:
         try:
-            pieces = self.pieces(theta, order)
+            return self.evaluation(theta, self.pieces(theta, order))
         except LinAlgError:
             return Evaluation(theta, np.inf)
+
+    def evaluation(self, theta: Array, pieces: Pieces) -> Evaluation:
+        """The criterion and its derivatives as far as the pieces go."""
         value = self.value(pieces)
-        if order == 0:
+        if pieces.t is None:
             return Evaluation(theta, value)
         traces = differentiate(pieces, self.nu, self.reml)
         jacobian = self.layout.jacobian(theta)
@@ -139,9 +142,14 @@ class Criterion:
         hessian = jacobian @ traces.hessian @ jacobian.T + self.layout.curvature(theta, traces.gradient)
         return Evaluation(theta, value, gradient, hessian, traces.exact)
 
-    def hessian(self, theta: Array) -> Array:
-        """(q, q) the exact Hessian, by central differences of the exact gradient where the engine leaves h and e out."""
-        at = self.evaluate(theta, 2)
+    def hessian(self, theta: Array, pieces: Pieces | None = None) -> Array:
+        """(q, q) the exact Hessian, by central differences of the exact gradient where the engine leaves h and e out.
+
+        `pieces` of order 3 at theta save an evaluation.
+        """
+        if not self.size:
+            return np.zeros((0, 0))
+        at = self.evaluation(theta, self.pieces(theta, 3) if pieces is None else pieces)
         if at.hessian is not None and at.exact:
             return at.hessian
         out = np.empty((self.size, self.size))

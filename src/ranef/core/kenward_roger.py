@@ -39,7 +39,7 @@ class KenwardRoger:
     def of(cls, solution: Solution, information: Information = "expected") -> KenwardRoger:
         """`information` of the variance parameters: expected as in pbkrtest, or observed as in SAS."""
         criterion = solution.criterion
-        pieces = criterion.pieces(solution.theta, 2)
+        pieces = solution.pieces
         assert pieces.F is not None
         omega, G = omega_of(criterion.layout, solution.factors), natural_directions(criterion.layout, solution.theta)
         inner = expected_traces(criterion, solution.factors, pieces)

@@ -78,7 +78,7 @@ class Single:
         gls = Gls(lower, gamma, pwrss, logdet_x)
         if order == 0:
             return Pieces(logdet, gls)
-        return Pieces(logdet, gls, t, F, *second) if order == 2 else Pieces(logdet, gls, t, F)
+        return Pieces(logdet, gls, t, F, *second) if order >= 2 else Pieces(logdet, gls, t, F)
 
     def _by_numpy(self, lam: Array, order: int) -> Pieces:
         k, layout = lam.shape[0], self.gram.layout

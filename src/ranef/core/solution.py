@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 
 from ranef.core.criterion import Criterion
-from ranef.core.pieces import Pieces
+from ranef.core.pieces import Gls, Pieces
 from ranef.covariance.base import Array
 
 
@@ -27,7 +27,19 @@ class Solution:
 
     @cached_property
     def pieces(self) -> Pieces:
-        return self.criterion.pieces(self.theta, 1)
+        """All derivative pieces that the engine has, at theta."""
+        return self.criterion.pieces(self.theta, 3)
+
+    @cached_property
+    def gls(self) -> Gls:
+        """beta and its precision; without the derivatives where these are much dearer."""
+        dear = not self.criterion.engine.exact and "pieces" not in self.__dict__
+        return self.criterion.pieces(self.theta, 0).gls if dear else self.pieces.gls
+
+    @cached_property
+    def hessian(self) -> Array:
+        """(q, q) the exact Hessian of the profiled criterion, in the standardised theta."""
+        return self.criterion.hessian(self.theta, self.pieces)
 
     @cached_property
     def factors(self) -> list[Array]:
@@ -43,7 +55,7 @@ class Solution:
     @cached_property
     def sigma(self) -> float:
         dof = self.dof
-        return self.criterion.gram.standard.unit * float(np.sqrt(max(self.pieces.gls.pwrss, 0.0) / dof)) if dof > 0 else float("nan")
+        return self.criterion.gram.standard.unit * float(np.sqrt(max(self.gls.pwrss, 0.0) / dof)) if dof > 0 else float("nan")
 
     @cached_property
     def to_user(self) -> Array:
@@ -53,7 +65,7 @@ class Solution:
     @cached_property
     def white(self) -> Array:
         """(p, r) T L^-T: the covariance of beta is sigma^2 white white'."""
-        lower = self.pieces.gls.lower
+        lower = self.gls.lower
         if not len(lower):
             return self.to_user
         return solve_triangular(lower, self.to_user.T, lower=True, check_finite=False).T
@@ -62,7 +74,7 @@ class Solution:
     def beta(self) -> Array:
         """(p,) with zeros for dropped columns."""
         standard = self.criterion.gram.standard
-        return standard.unit * (self.to_user @ self.pieces.gls.gamma) + standard.shift
+        return standard.unit * (self.to_user @ self.gls.gamma) + standard.shift
 
     @cached_property
     def vcov(self) -> Array:

@@ -99,7 +99,7 @@ class State:
         layout, plan = self.system.gram.layout, self.system.plan
         B = self.projections
         F = direction_forms(layout, [level_products(part) for part in B])
-        y = self._curvatures([part[:, :, -1] for part in B]) if order == 2 else None
+        y = self._curvatures([part[:, :, -1] for part in B]) if order >= 2 else None
         stages, inverse = self.select()
         totals = dict(zip(plan.chain, (stage.M.sum(axis=0) for stage in stages), strict=True))
         if inverse is not None:

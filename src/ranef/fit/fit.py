@@ -187,7 +187,7 @@ class Fit:
     @cached_property
     def hessian(self) -> Array:
         """Exact Hessian of the criterion at the optimum, in the standardised theta."""
-        return self.criterion.hessian(self.optimum.theta) if self.criterion.size else np.zeros((0, 0))
+        return self.solution.hessian
 
     @cached_property
     def variance_parameters(self) -> VarianceParameters:

@@ -252,7 +252,7 @@ def pieces(
         return 2, 0.0, rest, t, 0.0, 0.0, t, F, second
     if order == 0:
         return 0, logdet, L, gamma, pwrss, logdet_x, t, F, second
-    inside = np.zeros((2, len(count) if order == 2 else 0, k, k))
+    inside = np.zeros((2, len(count) if order >= 2 else 0, k, k))
     squares = backward(outer, pattern, E, rotation, inside)
     for d in range(K):
         p, q = max(a[d], b[d]), min(a[d], b[d])
@@ -269,6 +269,6 @@ def pieces(
                 for l in range(i + 1):
                     value = F[d, i, l] + F[d, l, i]
                     F[d, i, l], F[d, l, i] = value, value
-    if order == 2:
+    if order >= 2:
         second = direction_tables(second_sums(M, count, inside), a, b)
     return 0, logdet, L, gamma, pwrss, logdet_x, t, F, second
