@@ -56,8 +56,10 @@ def main() -> int:
         m = ranef.lmm(FORMULA, data)
         whole = time.process_time() - start
         after[subjects] = after_the_pass(m)
-        print(f"{subjects:9,d} subjects {m.nobs:11,d} rows   whole call {whole:8.4f} s   after the pass {1e3 * after[subjects]:8.3f} ms"
-              f"   {m.optimum.evaluations} evaluations")
+        print(
+            f"{subjects:9,d} subjects {m.nobs:11,d} rows   whole call {whole:8.4f} s   after the pass {1e3 * after[subjects]:8.3f} ms"
+            f"   {m.optimum.evaluations} evaluations"
+        )
     ratio = max(after.values()) / min(after.values())
     print(f"slowest / fastest after the pass: {ratio:.2f}, bar {BAR}")
     return int(ratio > BAR)

@@ -24,8 +24,18 @@ from problems import CACHE, GROUPS, HERE, PROBLEMS, Problem, data_path
 from table import gate, markdown
 
 PAGE = HERE.parent / "docs" / "explanation" / "benchmarks.md"
-ONE_THREAD = {name: "1" for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS",
-                                     "POLARS_MAX_THREADS", "NUMBA_NUM_THREADS", "R_DATATABLE_NUM_THREADS")}
+ONE_THREAD = dict.fromkeys(
+    (
+        "OPENBLAS_NUM_THREADS",
+        "OMP_NUM_THREADS",
+        "MKL_NUM_THREADS",
+        "RAYON_NUM_THREADS",
+        "POLARS_MAX_THREADS",
+        "NUMBA_NUM_THREADS",
+        "R_DATATABLE_NUM_THREADS",
+    ),
+    "1",
+)
 PEERS = ("lme4", "lme4+tests", "mixedlm", "mixedlm-rs", "lme-python", "gpboost", "statsmodels")
 LARGE = frozenset({"nested3", "longbal", "longunbal"})
 CAP = 600.0  # seconds for one measurement
@@ -107,7 +117,9 @@ def report(problem: Problem, results: dict[str, Result]) -> None:
         ratio = f"{result['cpu'] / ours:9.2f} x" if ours else ""
         criterion = result.get("criterion")
         shown = "" if criterion is None else f"{criterion:18.6f}"
-        print(f"  {package:12s} {result['cpu']:10.5f} s CPU {result['wall']:10.5f} s wall {result['peak_mb']:7.0f} MB {shown} {ratio}")
+        print(
+            f"  {package:12s} {result['cpu']:10.5f} s CPU {result['wall']:10.5f} s wall {result['peak_mb']:7.0f} MB {shown} {ratio}"
+        )
     for line in gate(problem, results):
         print("  " + line)
 

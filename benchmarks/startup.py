@@ -23,7 +23,9 @@ FIRST = (
     "import time; a = time.perf_counter(); import ranef; d = ranef.datasets.load('sleepstudy'); "
     "m = ranef.lmm('Reaction ~ Days + (Days | Subject)', d); str(m.summary()); print(time.perf_counter() - a, time.process_time())"
 )
-CROSSED = FIRST.replace("sleepstudy", "Penicillin").replace("Reaction ~ Days + (Days | Subject)", "diameter ~ 1 + (1 | plate) + (1 | sample)")
+CROSSED = FIRST.replace("sleepstudy", "Penicillin").replace(
+    "Reaction ~ Days + (Days | Subject)", "diameter ~ 1 + (1 | plate) + (1 | sample)"
+)
 TASKS = (("import ranef", IMPORT, 0.3), ("first fit, one factor", FIRST, 1.5), ("first fit, crossed factors", CROSSED, 1.5))
 REPEATS = 5
 
@@ -50,7 +52,9 @@ def main() -> int:
         runs = [seconds(options.python, code, options.cold, options.python == sys.executable) for _ in range(1 + REPEATS)][1:]
         walls, cpus = zip(*runs, strict=True)
         failed |= median(walls) > bar
-        print(f"{title:28s} median {median(walls):.3f} s, least {min(walls):.3f} s, bar {bar} s; CPU of the process {min(cpus):.3f} s")
+        print(
+            f"{title:28s} median {median(walls):.3f} s, least {min(walls):.3f} s, bar {bar} s; CPU of the process {min(cpus):.3f} s"
+        )
     return int(failed)
 
 

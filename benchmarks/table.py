@@ -38,7 +38,9 @@ def gate(problem: Problem, results: dict[str, Result]) -> list[str]:
         return [f"FAILS: {ours.get('error')}"]
     lines = []
     distance = gap(results, "ranef") if problem.name != "refit" else 0.0
-    lines.append(f"{'holds' if distance is not None and distance <= CLOSE else 'FAILS'}: criterion within {CLOSE:g} of the best ({distance:.1e})")
+    lines.append(
+        f"{'holds' if distance is not None and distance <= CLOSE else 'FAILS'}: criterion within {CLOSE:g} of the best ({distance:.1e})"
+    )
     if "cpu" in lme4:
         ratio = lme4["cpu"] / ours["cpu"]
         lines.append(f"{'holds' if ratio >= problem.bar else 'FAILS'}: {ratio:.1f} times faster than lme4, bar {problem.bar:g}")
@@ -79,12 +81,17 @@ def markdown(problems: Sequence[Problem], table: dict[str, dict[str, Result]], *
     rows = [head, "|" + " --- |" * (len(packages) + 4)]
     for problem in problems:
         results = table[problem.name]
-        rows.append(f"| {problem.title}<br>`{problem.formula.replace('|', chr(92) + '|')}` | "
-                    + " | ".join(cell(results, p) for p in packages) + f" | {' | '.join(ratios(problem, results))} |")
+        rows.append(
+            f"| {problem.title}<br>`{problem.formula.replace('|', chr(92) + '|')}` | "
+            + " | ".join(cell(results, p) for p in packages)
+            + f" | {' | '.join(ratios(problem, results))} |"
+        )
     versions = {p: r["version"] for results in table.values() for p, r in results.items() if "version" in r and p != "ranef"}
     listed = ", ".join(f"{name} {version}" for name, version in sorted(versions.items()) if name != "lme4+tests")
     verdicts = [f"* {p.name}: {line}" for p in problems for line in gate(p, table[p.name])]
-    return PAGE.format(when=when, command=command, machine=machine, versions=listed, table="\n".join(rows), verdicts="\n".join(verdicts))
+    return PAGE.format(
+        when=when, command=command, machine=machine, versions=listed, table="\n".join(rows), verdicts="\n".join(verdicts)
+    )
 
 
 def ratios(problem: Problem, results: dict[str, Result]) -> tuple[str, str, str]:
@@ -92,7 +99,9 @@ def ratios(problem: Problem, results: dict[str, Result]) -> tuple[str, str, str]
     if "cpu" not in ours:
         return "", "", ""
     lme4 = f"{results['lme4']['cpu'] / ours['cpu']:.1f} ({problem.bar:g})" if "cpu" in results.get("lme4", {}) else ""
-    peers = [results[p]["cpu"] for p in PYTHON_PEERS if "cpu" in results.get(p, {}) and (exact(results, p) or problem.name == "refit")]
+    peers = [
+        results[p]["cpu"] for p in PYTHON_PEERS if "cpu" in results.get(p, {}) and (exact(results, p) or problem.name == "refit")
+    ]
     memory = [r["peak_mb"] for p, r in results.items() if p not in ("ranef", "lme4+tests") and "peak_mb" in r]
     return (lme4, f"{min(peers) / ours['cpu']:.2f}" if peers else "", f"{ours['peak_mb'] / min(memory):.2f}" if memory else "")
 

@@ -110,7 +110,9 @@ def gpboost_fit(problem: Problem, frame: pd.DataFrame) -> Fitter:
     def fit() -> Answer:
         columns = [np.ones(len(frame))]
         if fixed != "1":
-            columns.append(pd.get_dummies(frame[fixed], drop_first=True).to_numpy(float)[:, 0] if fixed == "service" else frame[fixed])
+            columns.append(
+                pd.get_dummies(frame[fixed], drop_first=True).to_numpy(float)[:, 0] if fixed == "service" else frame[fixed]
+            )
         m = gpboost.GPModel(group_data=frame[list(groups)].to_numpy(), likelihood="gaussian", num_parallel_threads=1)
         m.fit(y=frame["y"].to_numpy(float), X=np.column_stack(columns))
         return None, {"minus2_loglik": 2 * float(m.get_current_neg_log_likelihood())}
@@ -161,7 +163,12 @@ def main(package: str, problem_name: str, repeats: int) -> None:
     except importlib.metadata.PackageNotFoundError:
         version = "source"
     result = measure(make(problem, frame), repeats)
-    print(json.dumps(result | {"peak_mb": peak_megabytes(), "before_mb": baseline, "version": version, "threads": os.environ.get("OMP_NUM_THREADS")}))
+    print(
+        json.dumps(
+            result
+            | {"peak_mb": peak_megabytes(), "before_mb": baseline, "version": version, "threads": os.environ.get("OMP_NUM_THREADS")}
+        )
+    )
 
 
 if __name__ == "__main__":

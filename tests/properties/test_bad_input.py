@@ -305,7 +305,9 @@ def test_file_names_read_as_frames(tmp_path: Path) -> None:
             assert ranef.lmm(GOOD, path).deviance == pytest.approx(reference().deviance, rel=1e-10)
 
 
-@pytest.mark.parametrize("content", [b"", b"\x00\xff\xfe\x01" * 20, b"y,x,g\n", b'y,x,g\n1,"2,3\n'], ids=["empty", "binary", "header", "quote"])
+@pytest.mark.parametrize(
+    "content", [b"", b"\x00\xff\xfe\x01" * 20, b"y,x,g\n", b'y,x,g\n1,"2,3\n'], ids=["empty", "binary", "header", "quote"]
+)
 def test_broken_files_are_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "broken.csv"
     path.write_bytes(content)

@@ -30,9 +30,9 @@ def numbers(values: ArrayLike | Sequence[Any]) -> Array:
     """Numbers of a case file: null is NaN, infinities are words."""
     words = {"Infinity": math.inf, "-Infinity": -math.inf}
     flat = np.asarray(values, dtype=object)
-    return np.array([np.nan if v is None else words.get(v, v) if isinstance(v, str) else v for v in flat.ravel()], dtype=float).reshape(
-        flat.shape
-    )
+    return np.array(
+        [np.nan if v is None else words.get(v, v) if isinstance(v, str) else v for v in flat.ravel()], dtype=float
+    ).reshape(flat.shape)
 
 
 def within(ours: ArrayLike, theirs: Any, allowed: ArrayLike, what: str) -> None:

@@ -15,7 +15,13 @@ import pandas as pd
 import ranef
 
 HERE = Path(__file__).resolve().parent
-CONTRASTS = {"contr.sum": "sum", "contr.helmert": "helmert", "contr.poly": "poly", "contr.SAS": "sas", "contr.treatment": "treatment"}
+CONTRASTS = {
+    "contr.sum": "sum",
+    "contr.helmert": "helmert",
+    "contr.poly": "poly",
+    "contr.SAS": "sas",
+    "contr.treatment": "treatment",
+}
 Case = dict[str, Any]
 
 

@@ -71,7 +71,9 @@ def test_exact_arithmetic_agrees_with_the_stored_closed_forms(name: str) -> None
     stored = ANOVA[name]["exact_from_float64_data"]
     for reml, method in ((True, "reml"), (False, "ml")):
         group, residual = components(name, reml)
-        compare.relative([float(group), float(residual)], [float(stored[method][k]) for k in ("var_group", "var_residual")], 1e-13, name)
+        compare.relative(
+            [float(group), float(residual)], [float(stored[method][k]) for k in ("var_group", "var_residual")], 1e-13, name
+        )
 
 
 @pytest.mark.parametrize("reml", [True, False], ids=["reml", "ml"])
@@ -175,10 +177,10 @@ FITTED = {name: example for name, example in EXAMPLES.items() if example.get("fo
 def example_fit(name: str, reml: bool) -> ranef.Fit:
     example = FITTED[name]
     data = pd.read_csv(HERE / "published" / Path(example["file"]).name)
-    data = data.astype({column: str for column in FACTORS.get(name, ())})
+    data = data.astype(dict.fromkeys(FACTORS.get(name, ()), str))
     if name == "cake":
         data["temperature"] = pd.Categorical(data["temperature"], ordered=True)
-    contrasts = {column: "sas" for column in LAST_LEVEL_IS_BASE.get(name, ())}
+    contrasts = dict.fromkeys(LAST_LEVEL_IS_BASE.get(name, ()), "sas")
     return ranef.lmm(example["formula"].replace("base.gcf", "`base.gcf`"), data, reml=reml, contrasts=contrasts or None)
 
 

@@ -180,7 +180,9 @@ def test_random_effects(case_id: str) -> None:
         nothing = 1e-6 * r["sigma"]  # where the variance is zero, modes are zero and so are their units
         allowed = compare.rule("ranef.values")["sd_mult"] * condsd
         compare.within(chosen["estimate"], theirs["values"], np.maximum(allowed, nothing), what)
-        compare.relative(chosen["std_error"], condsd, compare.rule("ranef.condsd")["rel"], f"conditional sd of {what}", floor=nothing)
+        compare.relative(
+            chosen["std_error"], condsd, compare.rule("ranef.condsd")["rel"], f"conditional sd of {what}", floor=nothing
+        )
         sumsq = theirs["values_checksum"]["sumsq"]
         compare.relative(np.sum(mine["estimate"] ** 2), sumsq, 1e-3, f"sum of squares of {what}", floor=theirs["n"] * nothing**2)
 
