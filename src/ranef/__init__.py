@@ -27,6 +27,9 @@ PUBLIC = {
     "henderson": "ranef.fit.henderson",
     "load": "ranef.fit.persist",
     "report": "ranef.report",
+    "icc": "ranef.inference.icc",
+    "r2": "ranef.inference.r2",
+    "variance_partition": "ranef.inference.variance",
     "datasets": "ranef.datasets",
     "Table": "ranef.table",
     "RanefError": "ranef.errors",
@@ -68,10 +71,13 @@ if TYPE_CHECKING:  # what type checkers see; kept equal to PUBLIC by a test
     from ranef.errors import SavedModelError as SavedModelError
     from ranef.fit.henderson import henderson as henderson
     from ranef.fit.persist import load as load
-    from ranef.means.emmeans import emmeans as emmeans
-    from ranef.means.trends import emtrends as emtrends
     from ranef.inference.compare import compare as compare
     from ranef.inference.compare import variance_change as variance_change
     from ranef.inference.ranova import ranova as ranova
+    from ranef.means.emmeans import emmeans as emmeans
+    from ranef.means.trends import emtrends as emtrends
+    from ranef.inference.icc import icc as icc
+    from ranef.inference.r2 import r2 as r2
+    from ranef.inference.variance import variance_partition as variance_partition
     from ranef.report.page import report as report
     from ranef.table import Table as Table

@@ -1,18 +1,19 @@
 """The parts of the variance of a response, and how each moves with the parameters.
 
-    fixed      beta'S beta,         S the covariance of the columns of X over the rows            Nakagawa and Schielzeth (2013), eq. 27
-    random     sigma^2 tr(Omega M), M the mean of zz' over the rows, by grouping factor           Johnson (2014), eq. 10
+    fixed      beta'S beta,         S the covariance of the columns of X over the rows       Nakagawa and Schielzeth (2013), eq.
+    27
+    random     sigma^2 tr(Omega M), M the mean of zz' over the rows, by grouping factor      Johnson (2014), eq. 10
     residual   sigma^2              of an observation of weight one
 
-Every part is the squared length of a vector, its *root*: R beta with R'R = S, sigma R Lambda with R'R = M, and sigma. Roots are smooth in
-(beta, theta, log sigma^2) where the parts themselves are flat, at variances of zero, so that intervals exist in singular fits too.
+Every part is the squared length of a vector, its *root*: R beta with R'R = S, sigma R Lambda with R'R = M, and sigma. Roots are
+smooth in (beta, theta, log sigma^2) where the parts themselves are flat, at variances of zero.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,31 +24,43 @@ from ranef.errors import DataError
 from ranef.fit.effects import Factor, factors
 from ranef.fit.points import design_points
 from ranef.fit.rows import data_used, needs_rows
+from ranef.inference.boundary import farthest
 
 if TYPE_CHECKING:
     from ranef.fit.fit import Fit
 
 
+def _nowhere(drop: float) -> float:
+    return 0.0
+
+
 @dataclass(frozen=True, eq=False)
 class Part:
-    """A part of the variance: |root|^2, with the derivatives of the root in (beta, theta, log sigma^2)."""
+    """A part of the variance: |root|^2, with the derivatives of the root in (beta, theta, log sigma^2).
+
+    `noise` is what |root|^2 would be on average, were it taken from estimated effects that are zero. `reach` says how long a
+    root of zero can become before the criterion rises by a number.
+    """
 
     root: Array  # (r,)
     jacobian: Array  # (r, p + q + 1)
+    noise: float = 0.0
+    reach: Callable[[float], float] = _nowhere
 
     @cached_property
     def variance(self) -> float:
         return float(self.root @ self.root)
 
-    @cached_property
-    def gradient(self) -> Array:
-        """(p + q + 1,) of the variance."""
-        return 2.0 * self.root @ self.jacobian
+    def times(self, factor: float) -> Part:
+        """This part `factor` times."""
+        root = float(np.sqrt(factor))
+        return Part(root * self.root, root * self.jacobian, factor * self.noise, lambda drop: root * self.reach(drop))
 
     @classmethod
     def stack(cls, parts: list[Part]) -> Part:
         """The sum of parts."""
-        return cls(np.concatenate([part.root for part in parts]), np.concatenate([part.jacobian for part in parts]))
+        root, jacobian = (np.concatenate([getattr(part, name) for part in parts]) for name in ("root", "jacobian"))
+        return cls(root, jacobian, sum(part.noise for part in parts), lambda drop: max(part.reach(drop) for part in parts))
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,25 +95,29 @@ class Parts:
         return block_diag(self.fit.solution.vcov, self.fit.variance_parameters.covariance)
 
     @cached_property
-    def fixed(self) -> Part:
-        return self.linear(self.X)
+    def spread(self) -> Array:
+        """A root of `covariance`, also where some directions have no information."""
+        scale = np.sqrt(np.diag(self.covariance))
+        divisor = np.where(scale > 0.0, scale, 1.0)
+        values, vectors = np.linalg.eigh(self.covariance / np.outer(divisor, divisor))
+        return scale[:, None] * vectors * np.sqrt(np.maximum(values, 0.0))
 
-    def linear(self, X: Array) -> Part:
+    @cached_property
+    def fixed(self) -> Part:
         """The variance of X beta over the rows, with the divisor n - 1."""
-        R = np.linalg.qr(X - X.mean(axis=0), mode="r") / np.sqrt(max(1, len(X) - 1))
-        return self.fixed_part(R)
+        return self.fixed_part(root_of_covariance(self.X))
 
     def fixed_part(self, R: Array) -> Part:
         """|R beta|^2, for R (r, p)."""
+        solution = self.fit.solution
         jacobian = np.zeros((len(R), self._size))
         jacobian[:, : R.shape[1]] = R
-        return Part(R @ self.fit.solution.beta, jacobian)
+        return Part(R @ solution.beta, jacobian, float(np.sum((solution.sigma * R @ solution.white) ** 2)))
 
     @cached_property
     def random(self) -> tuple[Part, ...]:
         """By grouping factor, the mean variance of z'b over the rows."""
-        n = len(self.X)
-        return tuple(self.random_part(f, np.linalg.qr(z, mode="r") / np.sqrt(n)) for f, z in enumerate(self.z))
+        return tuple(self.random_part(f, np.linalg.qr(z, mode="r") / np.sqrt(len(z))) for f, z in enumerate(self.z))
 
     def column_part(self, f: int, column: int) -> Part:
         """The variance of one random effect of the grouping factor f, on the scale of its coefficient."""
@@ -119,7 +136,14 @@ class Parts:
             places[:, :, part.columns] = left[:, part.columns] @ slopes
             jacobian[:, p + part.theta.start : p + part.theta.stop] = places.reshape(len(slopes), -1).T
         jacobian[:, -1] = root / 2.0
-        return Part(root, jacobian)
+        noise = layout.blocks[f].levels * float(np.sum((R @ np.linalg.pinv(self._z_root[f])) ** 2)) * solution.sigma**2
+        return Part(root, jacobian, noise, partial(farthest, solution, jacobian[:, p:-1]))
+
+    @cached_property
+    def _z_root(self) -> list[Array]:
+        """By grouping factor R with R'R = Z'Z, of the rows used."""
+        points = design_points(self.fit.model.design, self.fit.criterion.layout)
+        return [np.linalg.qr(z, mode="r") for z in points.z]
 
     @cached_property
     def residual(self) -> Part:
@@ -130,12 +154,20 @@ class Parts:
 
     @property
     def all_random(self) -> Part:
-        nothing = Part(np.zeros(0), np.zeros((0, self._size)))
-        return Part.stack([nothing, *self.random])
+        return Part.stack([self.nothing, *self.random])
+
+    @property
+    def nothing(self) -> Part:
+        return Part(np.zeros(0), np.zeros((0, self._size)))
 
     @property
     def _size(self) -> int:
         return self.X.shape[1] + len(self.fit.solution.theta) + 1
+
+
+def root_of_covariance(X: Array) -> Array:
+    """(p, p) or smaller R with R'R the covariance of the columns of X over the rows, with the divisor n - 1."""
+    return np.linalg.qr(X - X.mean(axis=0), mode="r") / np.sqrt(max(1, len(X) - 1))
 
 
 def _rows_at(fit: Fit, at: Mapping[str, Any]) -> tuple[Array, tuple[Array, ...]]:

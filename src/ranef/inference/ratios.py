@@ -1,8 +1,9 @@
 """Ratios of variances with intervals by the delta method.
 
-The root of a ratio, |a| / |b| for parts a and b with vector roots, is estimated much more nearly normally than the ratio, and its
-derivative has a limit where a is zero: there the interval is [0, z s], s the largest standard deviation of any direction of the root
-of a. Limits are taken on this scale and carried over: to shares by q = r^2 / (1 + r^2), to variances by v = r^2.
+With r^2 = |a|^2 / |b|^2 for parts a and b, limits are those of log(c + r^2), with c = noise(a) / |b|^2: a logarithm for large
+ratios and linear near zero, as the standard deviation of an estimated ratio is (exactly so for one balanced random intercept,
+where c = 1/n and F = 1 + n r^2 is a variance ratio; Fisher 1925, ch. VII). Where a is zero the interval is [0, what the
+likelihood allows]. Limits are carried over to shares by q = r^2 / (1 + r^2).
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from ranef.design import Array
 from ranef.errors import ModelError
 from ranef.inference.parts import Part
 
-VANISHED = 1e-7  # of the length that a root is compared with: below it the root counts as zero
-DELTA = "Intervals by the delta method, on the scale of the square root of the ratio to what remains."
+VANISHED = 1e-9  # of its noise: a smaller part counts as zero
+DELTA = "Intervals by the delta method, on the logarithm of the ratio to what remains."
 
 
 @dataclass(frozen=True)
@@ -46,36 +47,35 @@ def quantile(level: float) -> float:
     return float(ndtri(0.5 * (1.0 + level)))
 
 
-def root_ratio(a: Part, b: Part, covariance: Array, level: float) -> Estimate:
-    """|a| / |b|, for a b that is not zero."""
-    length, base = float(np.linalg.norm(a.root)), float(np.linalg.norm(b.root))
-    value = length / base
-    spread = np.linalg.cholesky(_positive(covariance))
-    if value > VANISHED:
-        slope = a.root @ a.jacobian / (length * base) - value * (b.root @ b.jacobian) / base**2
-        std_error = float(np.linalg.norm(slope @ spread))
-    else:
-        std_error = float(np.linalg.norm(a.jacobian @ spread, 2)) / base if len(a.root) else 0.0
-    half = quantile(level) * std_error
-    return Estimate(value, std_error, max(value - half, 0.0), value + half)
+def ratio(a: Part, b: Part, spread: Array, level: float) -> Estimate:
+    """|a|^2 / |b|^2, for a b that is not zero; `spread` is a root of the covariance of the parameters."""
+    return _limits(a, b.variance, 2.0 * b.root @ b.jacobian, spread, level)
 
 
-def share(a: Part, rest: Part, covariance: Array, level: float) -> Estimate:
+def share(a: Part, rest: Part, spread: Array, level: float) -> Estimate:
     """|a|^2 / (|a|^2 + |rest|^2); one where there is no rest, zero where there is nothing at all."""
     if rest.variance == 0.0:
         whole = 1.0 if a.variance > 0.0 else 0.0
         return Estimate(whole, 0.0, whole, whole)
-    root = root_ratio(a, rest, covariance, level)
-    return root.map(lambda r: r * r / (1.0 + r * r), 2.0 * root.value / (1.0 + root.value**2) ** 2)
+    return ratio(a, rest, spread, level).map(as_share, 1.0 / (1.0 + a.variance / rest.variance) ** 2)
 
 
-def variance(a: Part, covariance: Array, level: float) -> Estimate:
+def variance(a: Part, spread: Array, level: float) -> Estimate:
     """|a|^2."""
-    one = Part(np.ones(1), np.zeros((1, a.jacobian.shape[1])))
-    root = root_ratio(a, one, covariance, level)
-    return root.map(lambda r: r * r, 2.0 * root.value)
+    return _limits(a, 1.0, np.zeros(len(spread)), spread, level)
 
 
-def _positive(covariance: Array) -> Array:
-    """The covariance with a trace of the identity, so that directions without information have a factor too."""
-    return covariance + np.diag(1e-14 * np.diag(covariance) + 1e-300)
+def as_share(odds: float) -> float:
+    return odds / (1.0 + odds) if np.isfinite(odds) else 1.0
+
+
+def _limits(a: Part, base: float, base_slope: Array, spread: Array, level: float) -> Estimate:
+    """|a|^2 / base."""
+    z = quantile(level)
+    value, noise = a.variance / base, a.noise / base
+    if value <= VANISHED * noise:
+        return Estimate(0.0, 0.0, 0.0, a.reach(z**2) ** 2 / base)
+    slope = (2.0 * a.root @ a.jacobian - value * base_slope) / base
+    std_error = float(np.linalg.norm(slope @ spread))
+    stretch = float(np.exp(min(z * std_error / (noise + value), 700.0)))
+    return Estimate(value, std_error, max((noise + value) / stretch - noise, 0.0), (noise + value) * stretch - noise)

@@ -1,0 +1,80 @@
+"""Intraclass correlations: how alike two observations of one group are.
+
+    adjusted      random / (random + residual)                    what the fixed part leaves, Nakagawa, Johnson and Schielzeth (2017)
+    unadjusted    random / (fixed + random + residual)            all of the variance
+    share         group / (random + residual)                     by grouping factor
+    correlation   (group + groups around it) / (random + residual)  of two rows in one level, where groups are nested
+    simple        tau_00 / (tau_00 + sigma^2)                     one grouping factor beside the residual, at covariates of zero
+    intercept     tau_00 / (random + residual)                    where there are random slopes, their part left out
+
+Random parts are averaged over the rows, or taken at stated values of covariates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ranef.fit.points import design_points
+from ranef.inference.parts import Part, Parts
+from ranef.inference.ratios import DELTA, Estimate, ratio, share
+from ranef.inference.variance import averaging
+from ranef.table import Table
+
+if TYPE_CHECKING:
+    from ranef.fit.fit import Fit
+
+INTERCEPT = "(Intercept)"
+
+
+def icc(fit: Fit, *, at: Mapping[str, Any] | None = None, level: float = 0.95) -> Table:
+    """Intraclass correlations: quantity group estimate std_error conf_low conf_high.
+
+    `at`, such as ``{"Days": 0}``, asks for them at values of covariates, on which they depend where slopes are random. A
+    singular fit has the limit of zero variances. Raises ModelError for a saved model and DataError for an unknown column in `at`.
+    """
+    parts = Parts.of(fit, at)
+    rows = list(_rows(parts, level, stated=at is not None))
+    columns = {
+        "quantity": [quantity for quantity, _, _ in rows],
+        "group": [group for _, group, _ in rows],
+        "estimate": np.array([estimate.value for _, _, estimate in rows]),
+        "std_error": np.array([estimate.std_error for _, _, estimate in rows]),
+        "conf_low": np.array([estimate.low for _, _, estimate in rows]),
+        "conf_high": np.array([estimate.high for _, _, estimate in rows]),
+    }
+    notes = (*averaging(parts, at), DELTA)
+    return Table(columns, title="Intraclass correlations", notes=notes, level=level, frame_kind=fit.model.rows.frame)
+
+
+def _rows(parts: Parts, level: float, stated: bool) -> Iterator[tuple[str, str | None, Estimate]]:
+    random, residual, spread = parts.all_random, parts.residual, parts.spread
+    yield "adjusted", None, share(random, residual, spread, level)
+    yield "unadjusted", None, share(random, Part.stack([parts.fixed, residual]), spread, level)
+    around = enclosing(parts.fit)
+    for f, factor in enumerate(parts.factors):
+        others = [part for g, part in enumerate(parts.random) if g != f]
+        yield "share", factor.name, share(parts.random[f], Part.stack([*others, residual]), spread, level)
+        if around[f]:
+            alike = [part for g, part in enumerate(parts.random) if g == f or g in around[f]]
+            apart = [part for g, part in enumerate(parts.random) if g != f and g not in around[f]]
+            yield "correlation", factor.name, share(Part.stack(alike), Part.stack([*apart, residual]), spread, level)
+        if INTERCEPT in factor.names:
+            intercept = parts.column_part(f, factor.names.index(INTERCEPT))
+            yield "simple", factor.name, share(intercept, residual, spread, level)
+            if len(factor.names) > 1 and not stated:
+                yield "intercept", factor.name, ratio(intercept, Part.stack([random, residual]), spread, level)
+
+
+def enclosing(fit: Fit) -> list[set[int]]:
+    """For each grouping factor those others in whose levels its own lie entirely."""
+    codes = design_points(fit.model.design, fit.criterion.layout).codes
+    sizes = [block.levels for block in fit.criterion.layout.blocks]
+    out: list[set[int]] = [set() for _ in sizes]
+    for f, own in enumerate(codes):
+        for g, other in enumerate(codes):
+            if g != f and len(np.unique(own * sizes[g] + other)) == sizes[f] > sizes[g]:
+                out[f].add(g)
+    return out
