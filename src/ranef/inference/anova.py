@@ -6,6 +6,7 @@ R's car package: type II adjusts by generalised least squares, and type III test
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -44,7 +45,8 @@ def anova(fit: Fit, type: int | str = 3, ddf: str | None = None, *, style: Style
     tests = [method.test(L, np.zeros(len(L))) for _, L in rows]
     name = fit.ddf if ddf is None else fit.applicable(ddf)
     title = f"Type {ROMAN[kind]} analysis of variance" + (" (hypotheses as in car)" if style == "car" else "")
-    return table_of([label for label, _ in rows], tests, fit, name, title)
+    table = table_of([label for label, _ in rows], tests, fit, name, title)
+    return table if fit.model.design.terms or name == "asymptotic" else _with_residuals(table, fit)
 
 
 def table_of(labels: list[str], tests: list[FTest], fit: Fit, method: str, title: str) -> Table:
@@ -61,3 +63,10 @@ def table_of(labels: list[str], tests: list[FTest], fit: Fit, method: str, title
         heading = "F"
     columns["p_value"] = [test.p_value for test in tests]
     return Table(columns, title=title, notes=(DDF[method],), headings={"statistic": heading}, frame_kind=fit.model.rows.frame)
+
+
+def _with_residuals(table: Table, fit: Fit) -> Table:
+    """The row that tables of ordinary regression end with."""
+    df, mean = fit.df_residual, fit.sigma**2
+    last = {"term": "Residuals", "sum_sq": mean * df, "mean_sq": mean, "num_df": df}
+    return replace(table, columns={name: [*values, last.get(name)] for name, values in table.columns.items()})

@@ -13,7 +13,7 @@ from ranef.fit.methods import DDF
 from ranef.inference.comparable import deviance_of, on_one_likelihood, refuse_different_data
 from ranef.inference.conditional_aic import conditional_aic
 from ranef.inference.mixture import BoundaryP, boundary_p
-from ranef.inference.nested import restriction, tested_cone
+from ranef.inference.nested import restriction, cone_between
 from ranef.table import Table
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def ratio_test(small: Fit, large: Fit, reml: bool, draws: int, seed: int) -> tup
     df = large.npar - small.npar
     here = deviance_of(small, reml)
     ratio = here - deviance_of(large, reml)
-    cone = tested_cone(small, large) if df > 0 else None
+    cone = cone_between(small, large) if df > 0 else None
     if cone is None:
         same = "as many parameters" if df == 0 else "no nested model"
         return np.nan, None, BoundaryP(np.nan, np.nan, f"no test ({same})")
@@ -135,6 +135,7 @@ def _by_f(fits: list[Fit], labels: list[str], ddf: str | None) -> Table:
         L = restriction(small, large)
         if L is None or not len(L):
             raise ModelError(f"The fixed part of the smaller model is not nested in that of {label!r}.")
+        L = np.linalg.qr(L.T).Q.T  # several rows: Satterthwaite's df depend on the basis, and this is pbkrtest's
         test = large.denominator(ddf).test(L, np.zeros(len(L)))
         methods.append(large.ddf if ddf is None else large.applicable(ddf))
         for name, value in zip(columns, (label, test.num_df, test.den_df, test.statistic, test.p_value), strict=True):

@@ -1,7 +1,7 @@
 """Which parameters one model has and another, smaller one has not: is the smaller nested, and where do its values lie?
 
 A variance that is tested lies on the boundary of what it may be, a covariance of effects that vary lies inside. The parameters
-tested form a cone: a space of `free` dimensions (fixed effects, covariances of an effect that both models have) times, for each bar,
+tested form a cone: a space of `free` dimensions (fixed effects, covariances of effects that both models have) times, for each bar,
 the positive semi-definite matrices of the effects that only the larger model has. Self and Liang (1987); Stram and Lee (1994).
 """
 
@@ -59,7 +59,7 @@ class Placed:
         return len(self.basis) - self.old
 
 
-def tested_cone(small: Fit, large: Fit) -> Cone | None:
+def cone_between(small: Fit, large: Fit) -> Cone | None:
     """The cone of what only the larger model has; None where the models are not nested."""
     fixed = restriction(small, large)
     placed = _placements(small, large)
