@@ -4,9 +4,9 @@ single-step   tukey, dunnett, dunnettx, mvt, scheffe, sidak, bonferroni: p-value
 stepwise      holm, hochberg (family-wise), fdr, by (false discovery rate): p-values; their intervals are Bonferroni's
 none          each test on its own
 
-Tukey: studentised range, exact for differences of independent means of equal precision, conservative else (Hayter 1984). dunnett and
-mvt: the multivariate t of the tests themselves. dunnettx: a mixture of the range distribution and Sidak's bound that comes close to
-Dunnett's distribution for correlations of one half. scheffe: any contrast in the space that the family spans.
+Tukey: studentised range, exact for differences of independent means of equal precision, conservative else (Hayter 1984). dunnett
+and mvt: the multivariate t of the tests themselves. dunnettx: a mixture of the range distribution and Sidak's bound that comes
+close to Dunnett's distribution for correlations of one half. scheffe: any contrast in the space that the family spans.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from functools import cached_property
 from typing import Literal
 
 import numpy as np
+from numpy.polynomial import chebyshev
 from scipy.special import chdtrc, chdtri, fdtrc, fdtri, ndtri, stdtrit
 
 from ranef.design import Array
@@ -34,6 +35,7 @@ WORDS = {
 SPELLINGS = {"bh": "fdr", "šidák": "sidak", "scheffé": "scheffe", "hsd": "tukey", "bonf": "bonferroni"}
 STEPWISE = ("holm", "hochberg", "fdr", "by")
 TOLERANCE = 1e-10
+DISTINCT = 24  # critical values for more different df than this are interpolated
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,8 +86,8 @@ def applicable(adjust: str, tests: Tests) -> str:
 def p_values(adjust: str, tests: Tests) -> Array:
     """(m,) adjusted p-values; `adjust` as `applicable` gives it."""
     if adjust in STEPWISE:
-        return _stepwise(adjust, _single(tests, tests.toward))
-    return _tail(adjust, tests, tests.toward)
+        return _stepwise(adjust, _single(tests, tests.toward, tests.df))
+    return _tail(adjust, tests, tests.toward, tests.df)
 
 
 def critical_values(adjust: str, tests: Tests, level: float) -> Array:
@@ -97,7 +99,22 @@ def critical_values(adjust: str, tests: Tests, level: float) -> Array:
         return quantile(tests.df, closed[single] / (2.0 if tests.side == "two-sided" else 1.0))
     if single == "scheffe":
         return np.sqrt(tests.rank * _f_quantile(tests.rank, tests.df, alpha))
-    return _solve(lambda c: _tail(single, tests, c), alpha, quantile(tests.df, alpha / (2.0 * m)))
+    return _by_df(lambda df: _solve(lambda c: _tail(single, tests, c, df), alpha, quantile(df, alpha / (2.0 * m))), tests.df)
+
+
+def _by_df(solve: Callable[[Array], Array], df: Array) -> Array:
+    """(m,) solutions that depend on df only: one for each, or interpolated in 1 / df where there are many."""
+    known = ~np.isnan(df)
+    values, place = np.unique(df[known], return_inverse=True)
+    out = np.full(len(df), np.nan)
+    if len(values) <= DISTINCT or np.isinf(values[-1]):
+        out[known] = solve(values)[place]
+        return out
+    low, high = 1.0 / values[-1], 1.0 / values[0]
+    x = chebyshev.chebpts1(DISTINCT)
+    curve = chebyshev.chebfit(x, np.log(solve(1.0 / (low + (high - low) * 0.5 * (1.0 + x)))), DISTINCT - 1)
+    out[known] = np.exp(chebyshev.chebval(2.0 * (1.0 / df[known] - low) / (high - low) - 1.0, curve))
+    return out
 
 
 def quantile(df: Array, tail: float) -> Array:
@@ -106,28 +123,28 @@ def quantile(df: Array, tail: float) -> Array:
     return -np.where(finite, stdtrit(np.where(finite, df, 1.0), tail), ndtri(tail))
 
 
-def _tail(adjust: str, tests: Tests, c: Array) -> Array:
-    """(m,) the probability that the family has a statistic beyond c_j by chance."""
+def _tail(adjust: str, tests: Tests, c: Array, df: Array) -> Array:
+    """(k,) the probability that the family has a statistic beyond c_j by chance, with df_j degrees of freedom."""
     if adjust == "tukey":
-        return range_tail(np.sqrt(2.0) * c, float(tests.means or 2), tests.df)
+        return range_tail(np.sqrt(2.0) * c, float(tests.means or 2), df)
     if adjust in ("dunnett", "mvt"):
-        return tests.joint.tail(c, tests.df)
+        return tests.joint.tail(c, df)
     if adjust == "scheffe":
-        finite = np.isfinite(tests.df)
-        f = fdtrc(tests.rank, np.where(finite, tests.df, 1.0), c**2 / tests.rank)
+        finite = np.isfinite(df)
+        f = fdtrc(tests.rank, np.where(finite, df, 1.0), c**2 / tests.rank)
         return np.where(finite, f, chdtrc(tests.rank, c**2))
-    single, m = _single(tests, c), tests.size
+    single, m = _single(tests, c, df), tests.size
     if adjust == "bonferroni":
         return np.minimum(m * single, 1.0)
     bound = -np.expm1(m * np.log1p(-np.minimum(single, 1.0))) if adjust in ("sidak", "dunnettx") else single
     if adjust != "dunnettx":
         return bound
     like = 0.5 * (1.0 + np.sqrt(1.0 + 8.0 * m))  # so many means have m differences
-    return ((m - 1) * range_tail(np.sqrt(2.0) * c, like, tests.df) + bound) / m
+    return ((m - 1) * range_tail(np.sqrt(2.0) * c, like, df) + bound) / m
 
 
-def _single(tests: Tests, c: Array) -> Array:
-    return (2.0 if tests.side == "two-sided" else 1.0) * t_tail(c, tests.df)
+def _single(tests: Tests, c: Array, df: Array) -> Array:
+    return (2.0 if tests.side == "two-sided" else 1.0) * t_tail(c, df)
 
 
 def _stepwise(adjust: str, p: Array) -> Array:
@@ -166,7 +183,9 @@ def words(adjust: str, asked: str, tests: Tests, families: int) -> str:
     """What a header says of the adjustment: the method, the size of the family, and why another was asked for."""
     each = " in each family" if families > 1 else ""
     size = f"family of {tests.means} means" if adjust == "tukey" else f"{tests.size} tests"
-    extra = f", error below {_power_of_ten(tests.joint.error)}" if adjust in ("mvt", "dunnett") and tests.joint.loading is None else ""
+    extra = (
+        f", error below {_power_of_ten(tests.joint.error)}" if adjust in ("mvt", "dunnett") and tests.joint.loading is None else ""
+    )
     rank = f", rank {tests.rank}" if adjust == "scheffe" else ""
     instead = f"; {WORDS[asked]} does not apply here" if asked != adjust else ""
     return f"{WORDS[adjust]}, {size}{rank}{each}{extra}{instead}"

@@ -41,7 +41,9 @@ def check_weights(weights: str) -> str:
     """Raises ModelError for weights that are not known."""
     name = SPELLINGS.get(weights, weights)
     if name not in (*WEIGHTS, "show"):
-        raise ModelError(f"weights={weights!r} is not known.", hint=f"Use one of: {', '.join(WEIGHTS)}; show lists what is averaged over.")
+        raise ModelError(
+            f"weights={weights!r} is not known.", hint=f"Use one of: {', '.join(WEIGHTS)}; show lists what is averaged over."
+        )
     return name
 
 
@@ -78,7 +80,9 @@ def average(grid: Grid, names: Sequence[str], weights: str) -> Averages:
     kept = np.flatnonzero(there)
     places = np.unravel_index(kept, shape, order="F") if names else ()
     labels = {name: [grid.levels[name][i] for i in place] for name, place in zip(names, places, strict=True)}
-    return Averages(L[kept], offset[kept], labels, over, np.bincount(target, weights=grid.counts, minlength=size)[kept])
+    return Averages(
+        L[kept], offset[kept], labels, over, np.bincount(target, weights=grid.counts, minlength=size)[kept].astype(float)
+    )
 
 
 def _weights(grid: Grid, over: tuple[str, ...], weights: str) -> Array:
@@ -98,7 +102,7 @@ def _frequency(grid: Grid, names: tuple[str, ...]) -> Array:
     """(g,) how often the combination of the levels of `names` occurs."""
     shape = tuple(len(grid.levels[name]) for name in names)
     place = _ravel([grid.codes[name] for name in names], shape, grid.size)
-    return np.bincount(place, weights=grid.counts, minlength=int(np.prod(shape, dtype=np.int64)))[place]
+    return np.bincount(place, weights=grid.counts, minlength=int(np.prod(shape, dtype=np.int64)))[place].astype(float)
 
 
 def _equal(grid: Grid, over: tuple[str, ...]) -> Array:

@@ -1,4 +1,4 @@
-"""Contrasts of linear functions, family by family: plain ones, simple ones (within the levels of all other factors), interactions."""
+"""Contrasts of linear functions, family by family: plain ones, simple ones (within all other factors), interactions."""
 
 from __future__ import annotations
 
@@ -48,13 +48,27 @@ def contrasted(functions: Functions, request: Request) -> Functions:
     scale, link, notes = _scale(functions, all(part.sums for part, _ in parts))
     if scale.ratio:
         labels = {name: [_as_ratio(v) if name not in functions.by else v for v in values] for name, values in labels.items()}
-    return replace(
+    out = replace(
         functions,
-        L=C @ functions.L, offset=C @ functions.offset, labels=labels, kind="contrast", link=link, scale=scale,
-        what=f"{_title(method)} of {_of(functions)}", warnings=(*functions.warnings, *notes),
+        L=_product(C, functions.L), offset=C @ functions.offset, labels=labels, kind="contrast", link=link, scale=scale,
+        what=f"{_title(method)} of {_of(functions)}", warnings=(*functions.warnings, *notes), means=None,
         adjust=check_adjust(request.adjust or (first.adjust if len(first.names) > 1 else "none")),
-        means=len(functions.families[0]) if first.pairs else None,
     )  # fmt: skip
+    return replace(out, means=_compared(C, out)) if first.pairs else out
+
+
+def _product(C: Array, L: Array) -> Array:
+    """C L, where a row of L that is not known spoils only the contrasts that use it."""
+    bad = ~np.isfinite(L).all(axis=1)
+    out = C @ np.where(bad[:, None], 0.0, L)
+    out[(np.abs(C) @ bad) > 0] = np.nan
+    return out
+
+
+def _compared(C: Array, pairs: Functions) -> tuple[int, ...]:
+    """For each family how many means have an estimable difference."""
+    live = [C[rows[pairs.estimable[rows]]] for rows in pairs.families]
+    return tuple(int(np.count_nonzero(np.abs(part).sum(axis=0))) for part in live)
 
 
 def _families(functions: Functions, request: Request) -> tuple[str, ...]:
@@ -87,17 +101,24 @@ def _interaction(functions: Functions, rows: NDArray[np.intp], request: Request)
     """Products of the contrasts of each factor: differences of differences, slopes of differences, and so on."""
     factors = functions.factors
     asked = request.interaction
-    methods = [request.method] if asked is True else [asked] if isinstance(asked, str) or not isinstance(asked, Sequence) else list(asked)
+    methods = (
+        [request.method] if asked is True else [asked] if isinstance(asked, str) or not isinstance(asked, Sequence) else list(asked)
+    )
     methods = [methods[i % len(methods)] for i in range(len(factors))]
     levels = {name: list(dict.fromkeys(functions.labels[name][i] for i in rows)) for name in factors}
     cells = {tuple(functions.labels[name][i] for name in factors): place for place, i in enumerate(rows)}
     grid = [tuple(reversed(cell)) for cell in product(*(levels[name] for name in reversed(factors)))]
     if len(cells) != len(grid) or any(cell not in cells for cell in grid):
-        raise ModelError("Interaction contrasts need every combination of the levels, and some do not occur.", hint="Use simple contrasts: simple=...")
-    parts = [contrasts(method, [level_text(level) for level in levels[name]]) for name, method in zip(factors, methods, strict=True)]
-    table = np.ones((1, 1))
+        raise ModelError(
+            "Interaction contrasts need every combination of the levels, and some do not occur.",
+            hint="Use simple contrasts: simple=...",
+        )
+    parts = [
+        contrasts(method, [level_text(level) for level in levels[name]]) for name, method in zip(factors, methods, strict=True)
+    ]
+    table: Array = np.ones((1, 1))
     for part in parts:  # the first factor varies fastest
-        table = np.kron(part.table, table)
+        table = np.asarray(np.kron(part.table, table), dtype=np.float64)
     order = [cells[cell] for cell in grid]
     placed = np.zeros_like(table)
     placed[:, order] = table

@@ -65,7 +65,9 @@ def contrasts(method: Any, names: Sequence[str], *, ref: Any = None, levels: Seq
     if ref is not None:
         raise ModelError(f"{method!r} contrasts have no reference; only trt.vs.ctrl takes one.")
     labels, table = METHODS[name](list(names))
-    return Contrasts(labels, np.array(table, dtype=float).reshape(len(labels), len(names)), name, ADJUST.get(name, "none"), "pairwise" in name)
+    return Contrasts(
+        labels, np.array(table, dtype=float).reshape(len(labels), len(names)), name, ADJUST.get(name, "none"), "pairwise" in name
+    )
 
 
 def _pairwise(names: list[str]) -> tuple[list[str], list[list[float]]]:
@@ -115,9 +117,9 @@ def _polynomial(names: list[str]) -> tuple[list[str], list[list[float]]]:
     basis = [[Fraction(1)] * k]
     rows = []
     for degree in range(1, min(k - 1, HIGHEST) + 1):
-        column = [Fraction(point) ** degree for point in range(1, k + 1)]
+        column: list[Fraction] = [Fraction(point**degree) for point in range(1, k + 1)]
         for other in basis:
-            share = sum(a * b for a, b in zip(column, other, strict=True)) / sum(b * b for b in other)
+            share = _dot(column, other) / _dot(other, other)
             column = [a - share * b for a, b in zip(column, other, strict=True)]
         basis.append(column)
         common = math.lcm(*(a.denominator for a in column))
@@ -125,6 +127,10 @@ def _polynomial(names: list[str]) -> tuple[list[str], list[list[float]]]:
         rows.append([a / math.gcd(*whole) for a in whole])
     labels = [DEGREES[d] if d < len(DEGREES) else f"degree {d + 1}" for d in range(len(rows))]
     return labels, rows
+
+
+def _dot(a: list[Fraction], b: list[Fraction]) -> Fraction:
+    return sum((x * y for x, y in zip(a, b, strict=True)), Fraction(0))
 
 
 def _identity(names: list[str]) -> tuple[list[str], list[list[float]]]:

@@ -57,9 +57,9 @@ def emmeans(
     ddf
         Method of the degrees of freedom, as in ``lmm``; the fit's own unless given.
     cov_reduce
-        What becomes of a numeric predictor with more than two values: a function (its mean), or False for all its values; or a dict of
-        these by name. Predictors with two values keep both, so that a 0/1 column counts as a factor does; predictors that `specs` or
-        `by` name keep up to ten.
+        What becomes of a numeric predictor with more than two values: a function (its mean), or False for all its values; or a
+        dict of these by name. Predictors with two values keep both, so that a 0/1 column counts as a factor does; predictors that
+        `specs` or `by` name keep up to ten.
     nesting
         ``{"city": ["country"]}`` where the data should not decide; ``{}`` for none.
     type, bias_adjust
@@ -71,7 +71,8 @@ def emmeans(
 
     Returns
     -------
-    A `Marginal` table with methods contrast, test, confint, joint_tests, cld, response; (means, contrasts) for a text with contrasts.
+    A `Marginal` table with methods contrast, test, confint, joint_tests, cld, response; (means, contrasts) for a text with
+    contrasts.
 
     References
     ----------
@@ -79,6 +80,8 @@ def emmeans(
     """
     if type not in ("link", "response"):
         raise ModelError(f"type={type!r} is not known.", hint='Use "link" or "response".')
+    if bias_adjust and type == "link":
+        raise ModelError("bias_adjust belongs to a back-transformation.", hint='Add type="response".')
     asked, rule = read_specs(specs, by), check_weights(weights)
     estimates = estimates_of(model, ddf, data)
     grid = reference_grid(estimates, at=at, cov_reduce=cov_reduce, nesting=nesting, keep=(*asked.names, *asked.by))
@@ -129,7 +132,8 @@ def _warnings(grid: Grid, averages: Averages, names: tuple[str, ...]) -> tuple[s
     }  # fmt: skip
     if not mixed:
         return ()
-    return (f"Interactions with {', '.join(name for name in averages.over if name in mixed)} are averaged over: these means may mislead.",)
+    named = ", ".join(name for name in averages.over if name in mixed)
+    return (f"Interactions with {named} are averaged over: these means may mislead.",)
 
 
 def _nests(grid: Grid, inside: frozenset[str] | set[str], other: str) -> bool:

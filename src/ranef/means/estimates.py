@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ranef.design import Array
 from ranef.errors import DataError, ModelError
@@ -29,17 +30,21 @@ class Estimates(Protocol):
     @property
     def coef(self) -> Array:
         """(p,) coefficients, zero where a column was dropped."""
+
     @property
     def vcov(self) -> Array:
         """(p, p) their covariance matrix by the method `ddf`."""
+
     @property
     def ddf(self) -> str:
         """The method of the degrees of freedom, in words."""
+
     @property
     def link(self) -> Link | None: ...
     @property
     def sd(self) -> float:
         """Standard deviation of one observation about its marginal mean, on the scale of the model."""
+
     @property
     def response(self) -> str: ...
     @property
@@ -47,9 +52,11 @@ class Estimates(Protocol):
     @property
     def predictors(self) -> Mapping[str, Predictor]:
         """The variables of the fixed part, in the rows used."""
+
     @property
     def terms(self) -> tuple[frozenset[str], ...]:
         """The fixed terms as sets of predictors."""
+
     @property
     def weights(self) -> Array | None:
         """(n,) how much each row counts where cells are weighted."""
@@ -57,9 +64,13 @@ class Estimates(Protocol):
     def df(self, L: Array) -> Array: ...
     def test(self, L: Array) -> FTest:
         """The F test of L beta = 0."""
-    def estimable(self, L: Array) -> Array: ...
+
+    def estimable(self, L: Array) -> NDArray[np.bool_]:
+        """(c,) whether the data determine L beta."""
+
     def basis(self, data: Mapping[str, Any], size: int) -> tuple[Array, Array]:
         """(g, p) rows of X and (g,) offsets for new values of the predictors."""
+
     def slopes(self, data: Mapping[str, Any], size: int, variable: str) -> Array:
         """(g, p) derivatives of those rows in one predictor, or in an expression of it such as `log(x)`."""
 
@@ -140,8 +151,8 @@ class FitEstimates:
     def test(self, L: Array) -> FTest:
         return self.denominator.test(L, np.zeros(len(L)))
 
-    def estimable(self, L: Array) -> Array:
-        return self.fit.criterion.gram.standard.estimable(L)
+    def estimable(self, L: Array) -> NDArray[np.bool_]:
+        return np.asarray(self.fit.criterion.gram.standard.estimable(L), dtype=bool)
 
     def basis(self, data: Mapping[str, Any], size: int) -> tuple[Array, Array]:
         schema = self.fit.model.schema
@@ -159,7 +170,9 @@ class FitEstimates:
         """The mean of an offset that was given as an argument; offsets of the formula are evaluated where the means are."""
         model = self.fit.model
         if not has_rows(self.fit) or model.design.offset is None:
-            raise ModelError("The model has an offset, and a saved model does not hold it.", hint="Write it as offset(...) in the formula.")
+            raise ModelError(
+                "The model has an offset, and a saved model does not hold it.", hint="Write it as offset(...) in the formula."
+            )
         total = float(np.mean(model.design.offset))
         if model.schema.formula.offsets:
             raise DataError("Marginal means take an offset from the formula or from the argument, not from both.")
@@ -181,8 +194,12 @@ def estimates_of(model: Any, ddf: str | None, data: Any = None) -> Estimates:
     if isinstance(model, Fit):
         return FitEstimates(model, method_of(model, ddf), data)
     if all(hasattr(model, name) for name in ("coef", "vcov", "basis", "predictors", "estimable")):
-        return model  # type: ignore[no-any-return]
-    raise ModelError(f"Marginal means need a fitted model, not {type(model).__name__}.", hint='For example emmeans(lmm("y ~ a + (1 | g)", data), "a").')
+        offered: Estimates = model
+        return offered
+    raise ModelError(
+        f"Marginal means need a fitted model, not {type(model).__name__}.",
+        hint='For example emmeans(lmm("y ~ a + (1 | g)", data), "a").',
+    )
 
 
 def method_of(fit: Fit, ddf: str | None) -> str:

@@ -1,4 +1,4 @@
-"""Linear functions of the coefficients with names: means, slopes, and contrasts of them; what they are estimated to be, and how well."""
+"""Linear functions of the coefficients, with names: means, slopes, contrasts; what they are estimated to be, and how well."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ class Scale:
 class Functions:
     """m functions L beta + offset. `labels` name them by column; those of `by` divide them into families.
 
-    `kind` is "mean", "slope" or "contrast"; `means` the number of means that a family of pairwise differences compares. `link` is that
-    of the response, as long as the functions can be back-transformed.
+    `kind` is "mean", "slope" or "contrast"; `means` is for pairwise differences how many means each family compares. `link` is
+    that of the response, as long as the functions can be back-transformed.
     """
 
     estimates: Estimates
@@ -64,7 +64,7 @@ class Functions:
     link: Link | None = None
     scale: Scale = field(default_factory=Scale)
     adjust: str = "none"
-    means: int | None = None
+    means: tuple[int, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.L)
@@ -75,7 +75,7 @@ class Functions:
 
     @cached_property
     def estimable(self) -> NDArray[np.bool_]:
-        return np.isfinite(self.L).all(axis=1) & self.estimates.estimable(np.nan_to_num(self.L))
+        return np.isfinite(self.L).all(axis=1).astype(bool) & self.estimates.estimable(np.nan_to_num(self.L))
 
     @cached_property
     def eta(self) -> Array:
@@ -116,11 +116,13 @@ class Functions:
         return tuple(np.array(places, dtype=np.intp) for places in groups.values())
 
     def take(self, rows: NDArray[np.intp]) -> Functions:
+        """Some of the functions."""
         labels = {name: [values[i] for i in rows] for name, values in self.labels.items()}
-        return replace(self, L=self.L[rows], offset=self.offset[rows], labels=labels)
+        return replace(self, means=None, L=self.L[rows], offset=self.offset[rows], labels=labels)
 
-    def tests(self, rows: NDArray[np.intp], statistic: Array, side: Side) -> Tests:
-        """The family of t tests of these functions."""
+    def tests(self, family: int, statistic: Array, side: Side) -> Tests:
+        """The t tests of one family; `statistic` holds those of all functions."""
+        rows = self.families[family]
 
         def correlation() -> Array:
             L = np.nan_to_num(self.L[rows])
@@ -130,7 +132,8 @@ class Functions:
             np.fill_diagonal(out, 1.0)
             return out
 
-        return Tests(statistic, self.df[rows], correlation, self._rank(rows), self.means, side)
+        means = None if self.means is None else self.means[family]
+        return Tests(statistic[rows], self.df[rows], correlation, self._rank(rows), means, side)
 
     def _rank(self, rows: NDArray[np.intp]) -> int:
         L = np.nan_to_num(self.L[rows])

@@ -1,7 +1,7 @@
 """The reference grid: every combination of the levels of the factors, numeric predictors at their means, and how often each occurs.
 
-A factor is nested in another when each of its levels occurs with one level of the other only; combinations that cannot occur are then
-no cells of the grid.
+A factor is nested in another when each of its levels occurs with one level of the other only; combinations that cannot occur are
+then no cells of the grid.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ class Grid:
 
     @cached_property
     def counts(self) -> Array:
-        """(g,) rows of each cell (their weights, where the model has some); numeric predictors that were reduced do not divide cells."""
+        """(g,) rows of each cell (their weights, where the model has some); reduced predictors do not divide cells."""
         divide = [name for name in self.names if self.reduced.get(name) is None]
         cell = np.zeros(self._rows, dtype=np.int64)
         live, stride = np.ones(self._rows, dtype=bool), 1
@@ -124,7 +124,9 @@ class Grid:
         """(n,) the place of each row among the levels of the grid, -1 for others."""
         predictor, levels = self.estimates.predictors[name], list(self.levels[name])
         if predictor.levels is not None and predictor.codes is not None:
-            position = np.array([levels.index(level) if level in levels else -1 for level in predictor.levels] + [-1], dtype=np.intp)
+            position = np.array(
+                [levels.index(level) if level in levels else -1 for level in predictor.levels] + [-1], dtype=np.intp
+            )
             return position[predictor.codes]
         assert predictor.values is not None
         out = np.full(len(predictor.values), -1, dtype=np.intp)
@@ -137,7 +139,8 @@ def reference_grid(
     estimates: Estimates, *, at: Mapping[str, Any] | None = None, cov_reduce: Reduce = None, nesting: Nesting | None = None,
     keep: Sequence[str] = (),
 ) -> Grid:  # fmt: skip
-    """The grid of a model. at: values to use instead, by predictor. cov_reduce: what becomes of numeric predictors with more than two
+    """The grid of a model. at: values to use instead, by predictor. cov_reduce: what becomes of numeric predictors with more than
+    two
     values: a function (the mean), False (all values), or one of these by name. keep: predictors that keep up to ten values.
 
     Raises ModelError for names and levels that the model does not have.
@@ -145,7 +148,9 @@ def reference_grid(
     predictors, asked = estimates.predictors, dict(at or {})
     for name in asked:
         if name not in predictors:
-            raise ModelError(f"at={{...}} names {name!r}, which the fixed part does not have.", hint=nearest(name, predictors, "Predictors"))
+            raise ModelError(
+                f"at={{...}} names {name!r}, which the fixed part does not have.", hint=nearest(name, predictors, "Predictors")
+            )
     levels: dict[str, tuple[Any, ...]] = {}
     reduced: dict[str, str] = {}
     for name, predictor in predictors.items():
@@ -192,7 +197,9 @@ def _reduced(predictor: Predictor, asked: Any, most: int) -> tuple[tuple[float, 
             return predictor.distinct, None
         return (float(values.mean()),), "mean"
     if not callable(asked):
-        raise ModelError(f"cov_reduce must be a function of the values or False, not {asked!r}.", hint="For example cov_reduce=np.median.")
+        raise ModelError(
+            f"cov_reduce must be a function of the values or False, not {asked!r}.", hint="For example cov_reduce=np.median."
+        )
     found = np.atleast_1d(np.asarray(asked(values), dtype=np.float64))
     return tuple(found.tolist()), getattr(asked, "__name__", "reduced")
 

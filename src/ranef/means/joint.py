@@ -1,7 +1,7 @@
 """F tests of the effects of factors on marginal means: every main effect and interaction of the factors, averaged over the others.
 
-The effect of factors A and B is nil when all products of a difference in A and a difference in B are. Only estimable differences are
-tested; the numerator df say how many there are.
+The effect of factors A and B is nil when all products of a difference in A and a difference in B are. Only estimable differences
+are tested; the numerator df say how many there are.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from ranef.means.functions import Functions
 from ranef.table import Table
 
 NOTHING = 1e-12
+NOT_ESTIMABLE = "NaN: no difference of this effect can be estimated, for lack of data in some cells."
 
 
 def joint_tests_of(functions: Functions) -> Table:
@@ -35,10 +36,14 @@ def joint_tests_of(functions: Functions) -> Table:
                     rows.append({**key, "effect": ":".join(effect), **_row(family, C)})
     columns = {name: [row[name] for row in rows] for name in (rows[0] if rows else {})}
     method = functions.estimates.ddf
+    empty = (NOT_ESTIMABLE,) if any(not row["num_df"] for row in rows) else ()
     return Table(
-        columns, title=f"Joint tests of {functions.what[:1].lower()}{functions.what[1:]}", frame_kind=functions.estimates.frame_kind,
-        notes=(f"F tests; {method}.",), headings={**{name: name for name in functions.by}, "statistic": "F"},
-    )  # fmt: skip
+        columns,
+        title=f"Joint tests of {functions.what[:1].lower()}{functions.what[1:]}",
+        notes=(f"F tests; {method}.", *empty),
+        frame_kind=functions.estimates.frame_kind,
+        headings={**{name: name for name in functions.by}, "statistic": "F"},
+    )
 
 
 def _row(family: Functions, C: Array) -> dict[str, Any]:
@@ -54,15 +59,16 @@ def _row(family: Functions, C: Array) -> dict[str, Any]:
 def effect_contrasts(family: Functions, effect: tuple[str, ...]) -> Array:
     """(c, m) products of differences of the levels of each factor of the effect, averaged over the levels of the others.
 
-    Differences are consecutive ones; where cells are missing all pairs of levels are compared, so that every estimable one is found.
+    Differences are consecutive ones; where cells are missing all pairs of levels are compared, so that every estimable one is
+    found.
     """
     averaged = replace(family, by=())
     levels = {name: list(dict.fromkeys(averaged.labels[name])) for name in effect}
     cells = list(zip(*(averaged.labels[name] for name in effect), strict=True))
     complete = len(set(cells)) == int(np.prod([len(own) for own in levels.values()])) and bool(family.estimable.all())
-    table = np.ones((1, 1))
+    table: Array = np.ones((1, 1))
     for name in effect:
-        table = np.kron(table, _differences(len(levels[name]), complete))
+        table = np.asarray(np.kron(table, _differences(len(levels[name]), complete)), dtype=np.float64)
     shape = [len(levels[name]) for name in effect]
     codes = [[levels[name].index(level) for name, level in zip(effect, cell, strict=True)] for cell in cells]
     place = np.ravel_multi_index(tuple(np.array(codes).T), shape)

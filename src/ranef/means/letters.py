@@ -1,7 +1,7 @@
 """Compact letter displays: means that share a letter do not differ significantly.
 
-Insert and absorb (Piepho 2004, J. Comput. Graph. Stat. 13, 456-466): begin with one letter for all; every significant pair splits the
-letters that hold both of its means in two, and letters whose means are all among those of another are dropped.
+Insert and absorb (Piepho 2004, J. Comput. Graph. Stat. 13, 456-466): begin with one letter for all; every significant pair splits
+the letters that hold both of its means in two, and letters whose means are all among those of another are dropped.
 """
 
 from __future__ import annotations
@@ -69,7 +69,9 @@ def display(different: NDArray[np.bool_]) -> list[str]:
     groups.sort(key=lambda group: sorted(group))
     marks = [_letter(place) for place in range(len(groups))]
     width = max(map(len, marks), default=1)
-    return ["".join(mark if i in group else " " * width for mark, group in zip(marks, groups, strict=True)).rstrip() for i in range(k)]
+    return [
+        "".join(mark if i in group else " " * width for mark, group in zip(marks, groups, strict=True)).rstrip() for i in range(k)
+    ]
 
 
 def _absorbed(groups: list[set[int]]) -> list[set[int]]:

@@ -23,7 +23,7 @@ Curve = Callable[[Array], Array]
 
 @dataclass(frozen=True)
 class Link:
-    """How eta becomes mu; `base` is b where mu = b^eta turns differences into ratios, `word` what a back-transformed difference is."""
+    """How eta becomes mu. `base` is b where mu = b^eta makes ratios of differences; `word` says what these ratios are."""
 
     name: str
     inverse: Curve
@@ -43,7 +43,7 @@ class Link:
         """
         if not self.whole_line:
             raise ModelError(
-                f"the mean of a response modelled as {self.name} has no value under normal errors, whose inverse is not defined everywhere.",
+                f"With normal errors of {self.name} the response has no mean: the inverse is not defined everywhere.",
                 hint="Leave bias_adjust out: the back-transformed mean is then the median of the response.",
             )
         z, w = np.polynomial.hermite_e.hermegauss(NODES)
@@ -124,7 +124,12 @@ def _of_operation(node: Operation) -> Link | None:
     if len(node.operands) != 2:
         return None
     left, right = node.operands
-    if node.operator in ("**", "^") and isinstance(left, Name) and isinstance(right, Literal) and isinstance(right.value, int | float):
+    if (
+        node.operator in ("**", "^")
+        and isinstance(left, Name)
+        and isinstance(right, Literal)
+        and isinstance(right.value, int | float)
+    ):
         return _power(expression_text(node), float(right.value)) if right.value != 0 else None
     if node.operator == "/" and isinstance(right, Name) and isinstance(left, Literal) and left.value == 1:
         return LINKS["inverse"]

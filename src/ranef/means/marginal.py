@@ -30,8 +30,9 @@ class Marginal(Table):
         Parameters
         ----------
         method
-            ``"pairwise" "revpairwise" "trt.vs.ctrl" "trt.vs.ctrlk" "consec" "poly" "eff" "del.eff" "helmert" "mean_chg" "identity"``,
-            a dict from names to coefficients (``{"T9": 1, "T3": -.5, "T6": -.5}`` is one contrast), or a matrix, a row a contrast.
+            ``"pairwise" "revpairwise" "trt.vs.ctrl" "trt.vs.ctrlk" "consec" "poly" "eff" "del.eff" "helmert" "mean_chg"
+            "identity"``, a dict from names to coefficients (``{"T9": 1, "T3": -.5, "T6": -.5}`` is one contrast), or a matrix, a
+            row a contrast.
         by
             The factors that divide the rows into families; None for one family. They stay as they are unless given.
         adjust
@@ -45,13 +46,12 @@ class Marginal(Table):
         """
         return marginal(contrasted(self.functions, Request(method, by, adjust, ref, interaction, simple)))
 
-    def test(
-        self, null: float = 0.0, *, margin: float | None = None, side: str | None = None, adjust: str | None = None
-    ) -> Table:
+    def test(self, null: float = 0.0, *, margin: float | None = None, side: str | None = None, adjust: str | None = None) -> Table:
         """t tests against `null`, with a `margin` tests of equivalence, non-inferiority or non-superiority.
 
         side: "two-sided", "greater", "less"; with a margin d "equivalence" (|x - null| < d, the default), "noninferiority"
-        (x > null - d) or "nonsuperiority" (x < null + d). `null` and `margin` are on the scale of the model, for ratios their logarithm.
+        (x > null - d) or "nonsuperiority" (x < null + d). `null` and `margin` are on the scale of the model, for ratios their
+        logarithm.
         """
         return tests(self.functions, null=null, margin=margin, side=side, adjust=adjust)
 
@@ -74,9 +74,9 @@ class Marginal(Table):
     def response(self, *, bias_adjust: bool | float = False) -> Marginal:
         """The same, back-transformed: means on the scale of the response, contrasts of logarithms as ratios.
 
-        bias_adjust: True for the mean of the response where the model has normal errors on its scale, rather than the median; a number
-        is the standard deviation to use instead of that of one observation about its marginal mean.
-        Raises ModelError for a response that is not transformed.
+        bias_adjust: True for the mean of the response where the model has normal errors on its scale, rather than the median; a
+        number is the standard deviation to use instead of that of one observation about its marginal mean. Raises ModelError for
+        a response that is not transformed.
         """
         return marginal(on_response(self.functions, bias_adjust))
 
@@ -107,9 +107,15 @@ def marginal(functions: Functions, level: float = 0.95) -> Marginal:
     else:
         made = {**columns, **found.estimates(), **found.limits("none")}
     return Marginal(
-        made, title=functions.what, notes=notes(functions), frame_kind=functions.estimates.frame_kind,
-        level=None if functions.kind == "contrast" else level, adjustment=found.adjustment, headings=found.headings, functions=functions,
-    )  # fmt: skip
+        made,
+        title=functions.what,
+        notes=notes(functions),
+        frame_kind=functions.estimates.frame_kind,
+        level=None if functions.kind == "contrast" else level,
+        adjustment=found.adjustment,
+        headings=found.headings,
+        functions=functions,
+    )
 
 
 def on_response(functions: Functions, bias_adjust: bool | float) -> Functions:
@@ -117,9 +123,12 @@ def on_response(functions: Functions, bias_adjust: bool | float) -> Functions:
     link = functions.link
     if link is None:
         why = "contrasts have no back-transformation" if functions.kind == "contrast" else "its scale is that of the response"
-        raise ModelError(f"These estimates cannot be back-transformed: {why}.", hint="The response must be transformed in the formula, as in log(y) ~ x.")
+        raise ModelError(
+            f"These estimates cannot be back-transformed: {why}.",
+            hint="The response must be transformed in the formula, as in log(y) ~ x.",
+        )
     if functions.kind == "slope":
-        raise ModelError("Slopes cannot be back-transformed.", hint='Ask emmeans(..., at={...}) for means at several values.')
+        raise ModelError("Slopes cannot be back-transformed.", hint="Ask emmeans(..., at={...}) for means at several values.")
     if functions.kind == "contrast":
         if not link.ratios:
             raise ModelError(f"Differences on the {link.name} scale have no back-transformation.", hint="regrid() the means first.")

@@ -1,10 +1,11 @@
 """Maxima of correlated t variables: P(max |T_i| > c), the single-step correction for any family of contrasts.
 
-For the normal variables Z behind them, tail(w) = P(max |Z_i| > w) is found by the transformation of Genz and Bretz (2009, Computation
-of Multivariate Normal and t Probabilities, 4.2 and 5.1): after a pivoted Cholesky decomposition each new variable is confined by the
-constraints that end with it, which also serves singular correlations (all differences of k means have rank k - 1). The integral over
-r - 1 uniform variables is a product Gauss rule up to r = 6, else the mean of randomly shifted lattices, from a fixed seed: the same
-call gives the same bits. tail(w) is interpolated in w, and one quadrature over the scale gives t at any degrees of freedom.
+For the normal variables Z behind them, tail(w) = P(max |Z_i| > w) is found by the transformation of Genz and Bretz (2009,
+Computation of Multivariate Normal and t Probabilities, 4.2 and 5.1): after a pivoted Cholesky decomposition each new variable is
+confined by the constraints that end with it, which also serves singular correlations (all differences of k means have rank k -
+1). The integral over r - 1 uniform variables is a product Gauss rule up to r = 6, else the mean of randomly shifted lattices,
+from a fixed seed: the same call gives the same bits. tail(w) is interpolated in w, and one quadrature over the scale gives t at
+any degrees of freedom.
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ class Family:
         if error > ERROR:
             other, other_error = self._lattices(w)
             tail, error = (other, other_error) if other_error < error else (tail, error)
-        return chebyshev.chebfit(x, tail / self._single(w), NODES - 1), error
+        return np.asarray(chebyshev.chebfit(x, tail / self._single(w), NODES - 1), dtype=np.float64), error
 
     def _product(self, w: Array) -> tuple[Array, float]:
         """By product Gauss rules; the error is the difference from a smaller rule."""
@@ -94,7 +95,7 @@ class Family:
             count += size
             error = 3.0 * float((totals / count).std(axis=0, ddof=1).max()) / np.sqrt(SHIFTS)
             if error < ERROR or count >= LAST:
-                return totals.mean(axis=0) / count, error
+                return np.asarray(totals.mean(axis=0) / count, dtype=np.float64), error
 
     def _outside(self, w: Array, u: Array, weight: Array) -> Array:
         """1 - P(all |Z_i| <= w) for each w, by the points u (s, r - 1) and their weights."""

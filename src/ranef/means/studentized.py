@@ -1,8 +1,8 @@
 """Maxima of studentised normal variables by quadrature: the range (Tukey) and variables with one common part (Dunnett).
 
-With S^2 = chi^2_df / df independent of the normal variables, P(max > c) = E_S P(max of the normals > c S). The outer integral is taken
-in log s, where the trapezoidal rule converges faster than any power of its step. Upper tails are integrated as such, so that small
-probabilities keep their digits.
+With S^2 = chi^2_df / df independent of the normal variables, P(max > c) = E_S P(max of the normals > c S). The outer integral is
+taken in log s, where the trapezoidal rule converges faster than any power of its step. Upper tails are integrated as such, so
+that small probabilities keep their digits.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ class Columns:
     @cached_property
     def _families(self) -> list[tuple[Any, Tests]]:
         f, statistic = self.functions, self._statistic
-        return [(rows, f.tests(rows, statistic[rows], self.side)) for rows in f.families]
+        return [(rows, f.tests(place, statistic, self.side)) for place, rows in enumerate(f.families)]
 
     @property
     def _statistic(self) -> Array:
@@ -100,7 +100,12 @@ def _column(name: str) -> str:
 def labels(functions: Functions) -> dict[str, list[Any]]:
     """The columns that name the rows, families first."""
     order = [*functions.by, *functions.factors]
-    return {_column(name): functions.labels[name] for name in order}
+    return {_column(name): _whole(functions.labels[name]) for name in order}
+
+
+def _whole(values: list[Any]) -> list[Any]:
+    """Whole floats as integers, where all are."""
+    return [int(value) for value in values] if values and all(isinstance(v, float) and v.is_integer() for v in values) else values
 
 
 def notes(functions: Functions) -> tuple[str, ...]:
@@ -141,12 +146,12 @@ def tests(functions: Functions, *, null: float, margin: float | None, side: str 
         raise ModelError(f"side={side!r} is not known.", hint=f"Use one of: {', '.join(SIDES)}.")
     if (side in WITH_MARGIN) != (margin is not None):
         needs = "needs a margin" if margin is None else "takes no margin"
-        raise ModelError(f"side={side!r} {needs}.", hint="For example test(margin=0.5, side=\"noninferiority\").")
+        raise ModelError(f"side={side!r} {needs}.", hint='For example test(margin=0.5, side="noninferiority").')
     if margin is not None and not margin > 0:
         raise ModelError(f"margin={margin} must be positive.")
     columns = Columns(functions, adjust=adjust, side=SIDES[side], statistic=_turned(functions, null, margin or 0.0, side))
     made = {**labels(functions), **columns.estimates(), **columns.tests()}
-    return _table(functions, columns, made, (*notes(functions), *_hypothesis(side, null, margin)), None)
+    return _table(functions, columns, made, (*notes(functions), *_hypothesis(functions, side, null, margin)), None)
 
 
 def _turned(functions: Functions, null: float, margin: float, side: str) -> Array:
@@ -159,15 +164,20 @@ def _turned(functions: Functions, null: float, margin: float, side: str) -> Arra
         return shifted / functions.se
 
 
-def _hypothesis(side: str, null: float, margin: float | None) -> tuple[str, ...]:
-    if side == "equivalence":
-        return (f"Equivalence test: p is small where the value lies within {margin:.6g} of {null:.6g}.",)
-    if side == "noninferiority":
-        return (f"Non-inferiority test: p is small where the value is above {null - (margin or 0):.6g}.",)
-    if side == "nonsuperiority":
-        return (f"Non-superiority test: p is small where the value is below {null + (margin or 0):.6g}.",)
-    word = {"two-sided": "different from", "greater": "greater than", "less": "less than"}[SIDES[side]]
-    return () if side == "two-sided" and null == 0 else (f"Tested: {word} {null:.6g}.",)
+def _hypothesis(functions: Functions, side: str, null: float, margin: float | None) -> tuple[str, ...]:
+    if side == "two-sided" and null == 0:
+        return ()
+    scale = functions.scale.link
+    where = "" if scale is None else f" on the {scale.name} scale"
+    said = {
+        "equivalence": f"Equivalence test: p is small where the value lies within {margin or 0:.6g} of {null:.6g}",
+        "noninferiority": f"Non-inferiority test: p is small where the value is above {null - (margin or 0):.6g}",
+        "nonsuperiority": f"Non-superiority test: p is small where the value is below {null + (margin or 0):.6g}",
+        "two-sided": f"Tested: different from {null:.6g}",
+        "greater": f"Tested: greater than {null:.6g}",
+        "less": f"Tested: less than {null:.6g}",
+    }[side if side in WITH_MARGIN else SIDES[side]]  # fmt: skip
+    return (f"{said}{where}.",)
 
 
 def _table(functions: Functions, columns: Columns, made: dict[str, Any], said: tuple[str, ...], level: float | None) -> Table:

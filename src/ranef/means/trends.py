@@ -72,7 +72,8 @@ def emtrends(
     name = _predictor(estimates.predictors, var)
     if rule == "show":
         raise ModelError('weights="show" is for emmeans(); the same rows are averaged over here.')
-    plain = reference_grid(estimates, at=at, cov_reduce=_reduction(cov_reduce, name, (*asked.names, *asked.by)), nesting=nesting, keep=(*asked.names, *asked.by))
+    named = (*asked.names, *asked.by)
+    plain = reference_grid(estimates, at=at, cov_reduce=_reduction(cov_reduce, name, named), nesting=nesting, keep=named)
     grid = SlopeGrid(estimates, plain.levels, plain.reduced, plain.nesting, var)
     names, families = targets(grid, asked.names, asked.by)
     functions = _as_slopes(mean_functions(grid, average(grid, (*names, *families), rule), (names, families), rule), var)
@@ -87,7 +88,10 @@ def _predictor(predictors: Mapping[str, Any], var: str) -> str:
         numeric = [name for name, predictor in predictors.items() if not predictor.is_factor]
         raise ModelError(f"{var!r} is no numeric predictor of the fixed part.", hint=nearest(var, numeric, "Numeric predictors"))
     if predictors[found[0]].is_factor:
-        raise ModelError(f"{found[0]!r} is a factor in this model, and factors have contrasts instead of trends.", hint=f'emmeans(m, "{found[0]}").contrast("consec")')
+        raise ModelError(
+            f"{found[0]!r} is a factor in this model, and factors have contrasts instead of trends.",
+            hint=f'emmeans(m, "{found[0]}").contrast("consec")',
+        )
     return found[0]
 
 

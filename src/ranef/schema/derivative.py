@@ -1,4 +1,5 @@
-"""Exact slopes of the columns of X in one predictor: the chain rule over the expressions of the formula, the product rule over terms.
+"""Exact slopes of the columns of X in one predictor: the chain rule over the expressions of the formula, the product rule over
+terms.
 
 Every transform that new data can pass through has its derivative here: arithmetic, elementwise functions, polynomials by their
 recurrence, splines by those of their pieces. A user's function has none; its slope is a central difference of sixth order, whose
@@ -59,12 +60,16 @@ def design_slopes(schema: Schema, data: Mapping[str, Any], variable: str) -> Arr
     frame = open_frame(data)
     names = columns_of([node], frame.names)
     if len(names) != 1:
-        raise ModelError(f"A trend needs one predictor, and {variable!r} has {len(names)} of the model.", hint=nearest(variable, frame.names))
+        raise ModelError(
+            f"A trend needs one predictor, and {variable!r} has {len(names)} of the model.", hint=nearest(variable, frame.names)
+        )
     evaluator = Evaluator(frame, schema.formula.text, states=schema.states, functions=schema.functions)
     slope = _Slope(evaluator, names[0], data)
     out = _columns(schema, evaluator, slope, frame.size or 0)
     if not np.any(out):
-        raise ModelError(f"No column of the fixed part depends on {names[0]!r} as a number.", hint="A factor has contrasts, not a trend.")
+        raise ModelError(
+            f"No column of the fixed part depends on {names[0]!r} as a number.", hint="A factor has contrasts, not a trend."
+        )
     if isinstance(node, Name):
         return out
     inner = _Slope(Evaluator(frame, variable, states=schema.states, functions=schema.functions), names[0], data).of(node)
@@ -81,7 +86,7 @@ def _variable(text: str) -> Expression:
 
 def _columns(schema: Schema, evaluator: Evaluator, slope: _Slope, size: int) -> Array:
     """The product rule: for each variable that moves, the terms that hold it, with its slope in its place."""
-    variables = {text: node for text, node in needed_by(schema.formula).fixed.items()}
+    variables = needed_by(schema.formula).fixed
     values: dict[str, Value] = {text: conform(schema.variables[text], node, evaluator) for text, node in variables.items()}
     out = np.zeros((size, len(schema.names)))
     for text, node in variables.items():
