@@ -16,6 +16,7 @@ from ranef.core.gram import Gram, Index
 from ranef.core.pieces import Pieces
 from ranef.core.posterior import Posterior
 from ranef.core.state import State
+from ranef.core.structured import Structured
 from ranef.core.system import System
 from ranef.covariance.base import Array
 from ranef.errors import MemoryEstimateError
@@ -23,6 +24,7 @@ from ranef.errors import MemoryEstimateError
 LARGE = 1 << 28  # bytes that are worth a question
 HUGE = 1e5  # a relative standard deviation beyond which effects are as good as fixed, and Lambda'N Lambda + I is not yet singular
 EXACT = 3e8  # q^2 q2, the multiplications of a full M: about ten milliseconds
+MANY = 2000  # effects whose M is too large to be formed in full
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,32 +32,39 @@ class Block:
     """The engine for crossed and nested factors."""
 
     system: System
-    exact: bool
+    structured: Structured | None  # where exact second derivatives are cheap
     _last: dict[bytes, State] = field(default_factory=dict, repr=False)  # the state that `apply` and `projections` share
 
     @classmethod
     def of(cls, gram: Gram) -> Block:
         """Raises MemoryEstimateError when the dense matrix would not fit."""
-        chosen, exact = _choose(gram)
-        _refuse_beyond_memory(gram, chosen)
-        return cls(System.of(gram, chosen), exact)
+        short = plan(gram, longest=1)
+        if _cheap(gram, short):
+            return cls(System.of(gram, short), Structured.of(gram, short.chain[0], short.dense))
+        longest = plan(gram)
+        _refuse_beyond_memory(gram, longest)
+        return cls(System.of(gram, longest), None)
+
+    @property
+    def exact(self) -> bool:
+        return self.structured is not None
 
     def with_gram(self, gram: Gram) -> Block:
         """The same design with another response."""
-        return Block(self.system.with_gram(gram), self.exact)
+        structured = None if self.structured is None else self.structured.with_gram(gram)
+        return Block(self.system.with_gram(gram), structured)
 
     def pieces(self, factors: list[Array], order: int) -> Pieces:
-        full = self.exact and order > 0
-        state = State.of(self.system, factors, keep=full)
+        if self.structured is not None:
+            return self.structured.pieces(factors, order)
+        state = State.of(self.system, factors)
         if order == 0:
             return Pieces(state.logdet, state.gls)
-        if full:
-            return state.full_pieces(order)
         return crossed_pieces(state) if order == 3 and crossed(state) else state.selected_pieces(order)
 
     def saturated(self) -> Array:
         """(r+1, r+1) what the random columns leave of [X y]'[X y], but for a share of 1/HUGE^2."""
-        return State.of(self.system, [HUGE * np.eye(block.width) for block in self.system.gram.layout.blocks], keep=False).W
+        return State.of(self.system, [HUGE * np.eye(block.width) for block in self.system.gram.layout.blocks]).W
 
     def projections(self, factors: list[Array]) -> list[Array]:
         """Z'V^-1 [X L^-T, P y] of every level of every block: [(m, k, r+1)]."""
@@ -68,25 +77,22 @@ class Block:
     def conditional(self, factors: list[Array], f: int, g: int, rows: Index, columns: Index) -> Array:
         """(c, k_f, k_g) tiles of Lambda (Lambda'Z'Z Lambda + I)^-1 Lambda' at the pairs of levels (rows of f, columns of g)."""
         if f == g and np.array_equal(rows, columns):
-            return Posterior.of(State.of(self.system, factors, keep=False)).own(f)[rows]
+            return Posterior.of(State.of(self.system, factors)).own(f)[rows]
         return Posterior.between(self._state(factors), f, g, rows, columns)
 
     def _state(self, factors: list[Array]) -> State:
         key = b"".join(lam.tobytes() for lam in factors)
         if key not in self._last:
-            state = State.of(self.system, factors, keep=False)
+            state = State.of(self.system, factors)
             self._last.clear()
             self._last[key] = state
         return self._last[key]
 
 
-def _choose(gram: Gram) -> tuple[Plan, bool]:
-    """One eliminated factor and exact second derivatives where they are cheap, else the longest chain."""
+def _cheap(gram: Gram, short: Plan) -> bool:
+    """Whether M of all effects is affordable after one elimination."""
     q = sum(block.size for block in gram.layout.blocks)
-    short = plan(gram, longest=1)
-    if float(q) ** 2 * short.dense_size(gram) <= EXACT:
-        return short, True
-    return plan(gram), False
+    return q <= MANY and float(q) ** 2 * short.dense_size(gram) <= EXACT
 
 
 def _refuse_beyond_memory(gram: Gram, chosen: Plan) -> None:

@@ -17,7 +17,7 @@ from scipy.linalg import block_diag, lapack, solve, solve_triangular
 from scipy.linalg.blas import dsyrk
 
 from ranef.core.gram import Gram
-from ranef.core.moments import full_pieces, level_tiles
+from ranef.core.moments import Full
 from ranef.core.pieces import Gls, LinAlgError, Pieces
 from ranef.covariance.base import Array
 
@@ -76,7 +76,8 @@ class Dense:
         Y = solve_triangular(L, self.right, lower=True, check_finite=False)
         full = Y.T @ Y
         gls = Gls.of(self.rest + full[q:, q:])
-        return full_pieces(self.gram.layout, self.spans, logdet, gls, full[:q, :q], full[:q, q:] @ gls.rotation(), order)
+        at = Full(self.gram.layout, self.spans, full[:q, :q], full[:q, q:] @ gls.rotation())
+        return at.pieces(logdet, gls, order)
 
     def saturated(self) -> Array:
         """(r+1, r+1) what the random columns leave of [X y]'[X y]."""
@@ -102,7 +103,9 @@ class Dense:
 
     def conditional(self, factors: list[Array], f: int, g: int, rows: Index, columns: Index) -> Array:
         """(c, k_f, k_g) tiles of Lambda (Lambda'Z'Z Lambda + I)^-1 Lambda' at the pairs of levels (rows of f, columns of g)."""
-        return level_tiles(self.gram.layout, self.spans, self._full_conditional(factors), f, g)[rows, :, columns, :]
+        first, second = self.gram.layout.blocks[f], self.gram.layout.blocks[g]
+        tiles = self._full_conditional(factors)[self.spans[f], self.spans[g]]
+        return tiles.reshape(first.levels, first.width, second.levels, second.width)[rows, :, columns, :]
 
     def _full_conditional(self, factors: list[Array]) -> Array:
         ZZ, _ = cross_products(self.gram, self.offsets)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -11,17 +12,54 @@ from ranef.core.pieces import Gls, Pieces, direction_forms, direction_products
 from ranef.covariance.base import Array
 
 
-def full_pieces(layout: Layout, spans: Sequence[slice], logdet: float, gls: Gls, M: Array, B: Array, order: int) -> Pieces:
-    """`spans[f]` are the rows of block f in M (q, q) and B (q, r+1); the order of its levels does not matter."""
-    levels = [B[span].reshape(block.levels, block.width, -1) for span, block in zip(spans, layout.blocks, strict=True)]
-    F = direction_forms(layout, [level_products(x) for x in levels])
-    totals = {f: np.einsum("jajb->ab", level_tiles(layout, spans, M, f, f)) for f in range(len(spans))}
-    t = direction_traces(layout, totals)
-    if order == 1:
-        return Pieces(logdet, gls, t, F)
-    outer_x, outer_y = B[:, :-1] @ B[:, :-1].T, np.outer(B[:, -1], B[:, -1])
-    h, e, y = (_contract(layout, spans, M, other) for other in (M, outer_x, outer_y))
-    return Pieces(logdet, gls, t, F, h, e, y)
+@dataclass(frozen=True, eq=False)
+class Full:
+    """M (q, q) and B (q, r+1) whose rows spans[f] belong to block f: level after level, or effect after effect.
+
+    The order of the levels of a block does not matter.
+    """
+
+    layout: Layout
+    spans: Sequence[slice]
+    M: Array
+    B: Array
+    by_effect: bool = False
+
+    def pieces(self, logdet: float, gls: Gls, order: int) -> Pieces:
+        blocks = range(len(self.spans))
+        F = direction_forms(self.layout, [level_products(self.levels(f)) for f in blocks])
+        t = direction_traces(self.layout, {f: np.einsum("jajb->ab", self.tiles(f, f)) for f in blocks})
+        return Pieces(logdet, gls, t, F) if order == 1 else Pieces(logdet, gls, t, F, *self._second())
+
+    def levels(self, f: int) -> Array:
+        """(m, k, r+1) view of B."""
+        m, k = self._shape(f)
+        own = self.B[self.spans[f]]
+        return own.reshape(k, m, -1).swapaxes(0, 1) if self.by_effect else own.reshape(m, k, -1)
+
+    def tiles(self, f: int, g: int) -> Array:
+        """(m_f, k_f, m_g, k_g) view of a block of M."""
+        (m, k), (n, l) = self._shape(f), self._shape(g)
+        own = self.M[self.spans[f], self.spans[g]]
+        return own.reshape(k, m, l, n).transpose(1, 0, 3, 2) if self.by_effect else own.reshape(m, k, n, l)
+
+    def _shape(self, f: int) -> tuple[int, int]:
+        return self.layout.blocks[f].levels, self.layout.blocks[f].width
+
+    def _second(self) -> tuple[Array, Array, Array]:
+        """h, e and y: tr (I kron E_d) M (I kron E_e) A for A = M, B_x B_x' and r r'."""
+        tables = {}
+        levels = [np.ascontiguousarray(self.levels(f).swapaxes(0, 1)) for f in range(len(self.spans))]  # (k, m, r+1)
+        for f, first in enumerate(levels):
+            for g, second in enumerate(levels[f:], f):
+                k, l = len(first), len(second)
+                left = self.tiles(f, g).transpose(1, 3, 0, 2).reshape(k * l, -1)
+                fixed = first[:, None, :, :-1] @ second[None, :, :, :-1].swapaxes(-1, -2)
+                rest = first[:, None, :, None, -1] * second[None, :, None, :, -1]
+                right = np.concatenate([left, fixed.reshape(k * l, -1), rest.reshape(k * l, -1)])
+                tables[f, g] = (left @ right.T).reshape(k * l, 3, k * l).swapaxes(0, 1).reshape(3, k, l, k, l)
+        h, e, y = direction_products(self.layout, tables)
+        return h, e, y
 
 
 def direction_traces(layout: Layout, totals: Mapping[int, Array]) -> Array:
@@ -35,21 +73,3 @@ def level_products(levels: Array) -> Array:
     m, k, c = levels.shape
     wide = levels.reshape(m, k * c)
     return (wide.T @ wide).reshape(k, c, k, c).swapaxes(1, 2)
-
-
-def level_tiles(layout: Layout, spans: Sequence[slice], M: Array, f: int, g: int) -> Array:
-    """(m_f, k_f, m_g, k_g) view of a block of M."""
-    first, second = layout.blocks[f], layout.blocks[g]
-    return M[spans[f], spans[g]].reshape(first.levels, first.width, second.levels, second.width)
-
-
-def _contract(layout: Layout, spans: Sequence[slice], A: Array, B: Array) -> Array:
-    """(K, K) tr (I kron E_d) A (I kron E_e) B for symmetric A and B."""
-    product = {}
-    for f in range(len(spans)):
-        for g in range(f, len(spans)):
-            left, right = (level_tiles(layout, spans, X, f, g).transpose(1, 3, 0, 2) for X in (A, B))
-            k_f, k_g = left.shape[:2]
-            table = left.reshape(k_f * k_g, -1) @ right.reshape(k_f * k_g, -1).T
-            product[f, g] = table.reshape(k_f, k_g, k_f, k_g)
-    return direction_products(layout, product)

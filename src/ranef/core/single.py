@@ -12,8 +12,8 @@ subjects and for a million.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import ClassVar
 from types import ModuleType
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray

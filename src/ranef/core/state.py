@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from ranef.core.chain import Chain, eliminate
-from ranef.core.moments import direction_traces, full_pieces, level_products
+from ranef.core.moments import direction_traces, level_products
 from ranef.core.pieces import Gls, Pieces, direction_forms
 from ranef.core.remainder import Factored, Inverse
 from ranef.core.selected import Selected
@@ -35,11 +35,11 @@ class State:
     solved: Factored | None
 
     @classmethod
-    def of(cls, system: System, factors: Sequence[Array], keep: bool) -> State:
-        """`keep` asks for N beside its factor. Raises LinAlgError where a matrix is not positive definite to working precision."""
+    def of(cls, system: System, factors: Sequence[Array]) -> State:
+        """Raises LinAlgError where a matrix is not positive definite to working precision."""
         dense = [factors[f] for f in system.plan.dense]
         chain = eliminate(system.stages, [factors[f] for f in system.plan.chain], system.remainder)
-        keep = keep or not all(system.remainder.comfortable(dense))
+        keep = not all(system.remainder.comfortable(dense))
         return cls(system, factors, chain, None if chain.N is None else Factored.of(system.remainder, chain.N, dense, keep))
 
     @property
@@ -115,27 +115,6 @@ class State:
             X[g][:, j, d] = r[g][:, i]
         out = sum((inner(x, m) for x, m in zip(X, self.apply(X), strict=True)), np.zeros((len(f), len(f))))
         return (out + out.T) / 2
-
-    def full_pieces(self, order: int) -> Pieces:
-        """M = N - Y'Y over all effects, with N = Z'V_1^-1 Z and Y = L^-1 Lambda_2'N_2, after one stage; N must have been kept."""
-        system, solved, (done,) = self.system, self.solved, self.chain.stages
-        assert solved is not None and solved.N is not None
-        assert self.data.dense is not None and self.data.half is not None
-        m, k, _ = done.C.shape
-        q1, q2 = m * k, system.remainder.size
-        N = np.zeros((q1 + q2, q1 + q2))
-        at = np.arange(q1).reshape(m, k)
-        N[at[:, :, None], at[:, None, :]] = tile_product(done.T, done.C)
-        N[:q1, q1:] = (done.T @ system.wide).reshape(q1, q2)
-        N[q1:, :q1] = N[:q1, q1:].T
-        N[q1:, q1:] = np.tril(solved.N) + np.tril(solved.N, -1).T
-        Y = solved.half(N[q1:])
-        B = np.concatenate([tile_product(done.T, self.data.chain[0]).reshape(q1, -1), self.data.dense]) - Y.T @ self.data.half
-        spans = [slice(0, q1)] * len(system.gram.layout.blocks)
-        for f, span in zip(system.plan.dense, system.remainder.spans, strict=True):
-            spans[f] = slice(q1 + span.start, q1 + span.stop)
-        M = N - Y.T @ Y
-        return full_pieces(system.gram.layout, spans, self.logdet, self.gls, M, B @ self.gls.rotation(), order)
 
 
 def inner(A: Array, B: Array) -> Array:

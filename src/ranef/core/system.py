@@ -75,10 +75,3 @@ class System:
                 out[i] = out[i] + stage.panel.times(dense)
                 out2 = out2 + stage.panel.transposed_times(chain[i])
         return out, out2
-
-    @cached_property
-    def wide(self) -> Array:
-        """(m, k, q2) Z_1'Z_2 of the only stage, in full."""
-        (stage,) = self.stages
-        assert stage.panel is not None
-        return stage.panel.dense()

@@ -14,6 +14,7 @@ from ranef.core.dense import Dense
 from ranef.core.elimination import nested, plan
 from ranef.core.gram import Gram
 from ranef.core.pieces import Pieces
+from ranef.core.structured import Structured
 from ranef.core.system import System
 from ranef.errors import MemoryEstimateError
 
@@ -26,7 +27,8 @@ KINDS = ["ordinary", "tiny", "large", "singular", "zero"]
 
 def both_ways(gram: Gram) -> list[Block]:
     """With one stage and everything exact, and with the longest chain and the selected inverse."""
-    return [Block(System.of(gram, plan(gram, longest=1)), True), Block(System.of(gram, plan(gram)), False)]
+    short = plan(gram, longest=1)
+    return [Block(System.of(gram, short), Structured.of(gram, short.chain[0], short.dense)), Block(System.of(gram, plan(gram)), None)]
 
 
 def assert_same(found: Pieces, expected: Pieces, tolerance: float = 1e-9) -> None:
@@ -108,6 +110,7 @@ def test_what_is_left_when_effects_are_free() -> None:
 def test_a_crossing_beyond_memory_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     gram = gram_of(random_design(1, "crossed", (1, 1)))
     monkeypatch.setattr(block_module, "LARGE", 0)
+    monkeypatch.setattr(block_module, "MANY", 0)
     monkeypatch.setattr("ranef.schema.memory.available_bytes", lambda: 100.0)
     with pytest.raises(MemoryEstimateError, match=r"a \(12 levels\) with b \(7 levels\).*784 bytes"):
         Block.of(gram)

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from tests.unit.core.designs import gram_of, random_design
 
 from ranef.core.criterion import Criterion
 from ranef.core.gram import Gram
 from ranef.core.kernels import twins
-from tests.unit.core.designs import gram_of, random_design
 
 SHAPES = [("crossed", (2, 1)), ("nested", (1, 1, 1)), ("nested", (2, 3)), ("mixed", (2, 1, 3, 2))]
 

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.unit.core.designs import gram_of, grouping, random_design, random_factors
+from tests.unit.core.test_block import KINDS, assert_same
 
 from ranef.core.dense import Dense
 from ranef.core.gram import Gram
@@ -13,8 +15,6 @@ from ranef.core.single import Single
 from ranef.core.within import tile_roots
 from ranef.covariance import Unstructured
 from ranef.design import Design, RandomTerm
-from tests.unit.core.designs import gram_of, grouping, random_design, random_factors
-from tests.unit.core.test_block import KINDS, assert_same
 
 
 def twins(gram: Gram) -> list[Single]:
