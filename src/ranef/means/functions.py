@@ -75,7 +75,7 @@ class Functions:
 
     @cached_property
     def estimable(self) -> NDArray[np.bool_]:
-        return np.isfinite(self.L).all(axis=1).astype(bool) & self.estimates.estimable(np.nan_to_num(self.L))
+        return np.logical_and(np.isfinite(self.L).all(axis=1), self.estimates.estimable(np.nan_to_num(self.L)))
 
     @cached_property
     def eta(self) -> Array:
