@@ -276,11 +276,22 @@ class Fit:
 
         return augment(self)
 
-    def conf_int(self, method: str = "wald", level: float = 0.95) -> Table:
-        """Intervals of the fixed effects: estimate and t quantile with the degrees of freedom of `ddf`."""
+    def conf_int(self, method: str = "wald", level: float = 0.95, **options: Any) -> Table:
+        """Confidence intervals: `wald` (fixed effects, degrees of freedom by `ddf`), `profile` or `bootstrap` (all parameters).
+
+        Further options are those of `ranef.profile` and `ranef.bootstrap`: `which`; `n`, `kind`, `seed`, `n_jobs`, ...
+        """
+        if method == "profile":
+            from ranef.inference.profile import profile
+
+            return profile(self, level=level, **options).intervals
+        if method == "bootstrap":
+            from ranef.inference.bootstrap import bootstrap_intervals
+
+            return bootstrap_intervals(self, level=level, **options)
         from ranef.fit.tidy import conf_int
 
-        return conf_int(self, method, level)
+        return conf_int(self, method, level, options)
 
     def anova(self, type: int | str = 3, ddf: str | None = None, *, style: Literal["sas", "car"] = "sas") -> Table:
         """F tests of the terms, of type 1 (sequential), 2 or 3. See `ranef.inference.anova`."""

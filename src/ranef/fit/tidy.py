@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -56,10 +56,12 @@ def limits(fit: Fit, level: float) -> tuple[Array, Array]:
     return fit.params.to_numpy() - half, fit.params.to_numpy() + half
 
 
-def conf_int(fit: Fit, method: str, level: float) -> Table:
+def conf_int(fit: Fit, method: str, level: float, options: Mapping[str, object]) -> Table:
     """See `Fit.conf_int`."""
     if method != "wald":
-        raise ModelError(f"method={method!r} is not known.", hint='Use method="wald".')
+        raise ModelError(f"method={method!r} is not known.", hint="Use one of: wald, profile, bootstrap.")
+    if options:
+        raise ModelError(f"Wald intervals have no option {next(iter(options))!r}.", hint='Did you mean method="profile" or "bootstrap"?')
     low, high = limits(fit, level)
     columns = {"term": list(fit.params.index), "estimate": fit.params.to_numpy(), "conf_low": low, "conf_high": high}
     note = f"{level:.0%} Wald intervals, {DDF[fit.ddf]}"

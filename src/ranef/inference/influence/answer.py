@@ -1,0 +1,226 @@
+"""Which rows or clusters the answers hang on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ranef.covariance.base import Array
+from ranef.design import Codes
+from ranef.errors import Finding, ModelError
+from ranef.fit.points import design_points, marginal_mean, random_part, whitened
+from ranef.fit.residuals import conditional_leverage
+from ranef.fit.rows import needs_rows, row_labels
+from ranef.inference.clusters import clusters_of
+from ranef.inference.influence.deletion import Deletion, Method, members
+from ranef.inference.parameters import Names, of_solution
+from ranef.table import Table
+
+if TYPE_CHECKING:
+    from ranef.fit.fit import Fit
+
+METHODS = ("fixed", "one-step", "exact")
+AFFORDABLE = 2e9  # floating-point operations that a call may cost without being asked for
+OVERHEAD = 3e5  # of a deletion, in the same unit
+WORDS = {
+    "fixed": "theta held at its estimate; beta and sigma are exact given theta",
+    "one-step": "theta moved by one Newton step of the criterion without the rows, then beta and sigma",
+    "exact": "refitted without the rows",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Influence:
+    """What changes when rows are left out. `table` has a line for each deletion, the arrays its estimates.
+
+    `estimates` (m, P) are all parameters without the rows, in the order of `names`; `coefficients` (m, p) the fixed effects.
+    NaN where the rest does not determine the model.
+    """
+
+    fit: Fit
+    by: str
+    method: Method
+    labels: dict[str, Any]
+    sizes: Array  # (m,) rows left out
+    estimates: Array  # (m, P)
+    cooks: Array  # (m,)
+    dfbetas_: Array  # (m, p)
+    covratio: Array  # (m,)
+    theta_cooks: Array | None  # (m,)
+    rows: dict[str, Array]  # further columns of single rows
+
+    @cached_property
+    def names(self) -> Names:
+        return Names.of(self.fit)
+
+    @property
+    def coefficients(self) -> Array:
+        return self.estimates[:, : self.names.fixed]
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        lost = np.flatnonzero(~np.isfinite(self.cooks))
+        if not len(lost):
+            return ()
+        which = ", ".join(str(next(iter(self.labels.values()))[i]) for i in lost[:5])
+        return (
+            Finding(
+                "deletion_not_identified", "note",
+                f"Without {which}{' and others' if len(lost) > 5 else ''} of {self.by} the model is not determined.",
+                "Their influence is not finite.", {"count": len(lost)},
+            ),
+        )  # fmt: skip
+
+    @property
+    def table(self) -> Table:
+        """cooks_distance, cooks_theta, covratio and sigma; for rows also hat, dffits and cooks_conditional."""
+        columns = {**self.labels}
+        if self.by != "row":
+            columns["rows"] = self.sizes
+        columns |= {"cooks_distance": self.cooks}
+        if self.theta_cooks is not None:
+            columns["cooks_theta"] = self.theta_cooks
+        columns |= {"covratio": self.covratio, "sigma": self.estimates[:, -1], **self.rows}
+        return self._table(columns, "Influence")
+
+    @property
+    def dfbetas(self) -> Table:
+        """Change of each coefficient in units of its standard error."""
+        fixed = self.names.term[: self.names.fixed]
+        return self._table({**self.labels, **dict(zip(fixed, self.dfbetas_.T, strict=True))}, "Scaled change of coefficients")
+
+    @property
+    def parameters(self) -> Table:
+        """Every parameter without the rows."""
+        names = [f"{group}: {term}" if group else term for group, term in zip(self.names.group, self.names.term, strict=True)]
+        return self._table({**self.labels, **dict(zip(names, self.estimates.T, strict=True))}, "Estimates without the rows")
+
+    def _table(self, columns: dict[str, Any], title: str) -> Table:
+        notes = (f"Deletion by {self.by}: {WORDS[self.method]}.", *(str(finding) for finding in self.findings))
+        return Table(columns, title=title, notes=notes, frame_kind=self.fit.model.rows.frame)
+
+    def __repr__(self) -> str:
+        return repr(self.table)
+
+    def _repr_html_(self) -> str:
+        return self.table._repr_html_()
+
+
+def influence(fit: Fit, by: Any = None, method: Method | None = None) -> Influence:
+    """Cook's distance, DFBETAS, COVRATIO and the change of the variance parameters when rows or clusters are left out.
+
+    by
+        `"row"` (also `"observation"`), a grouping factor, another column of the data, or an array; by default the grouping factor
+        that contains all others, and rows for a model without random terms.
+    method
+        `"fixed"`, `"one-step"` or `"exact"` (see `ranef.inference.influence.deletion`); by default one step where that is
+        affordable, else theta is held. The tables say which was used.
+
+    With beta_(i), sigma_(i) the estimates without the rows:
+
+        cooks_distance   (beta - beta_(i))' Var(beta)^-1 (beta - beta_(i)) / p               Cook (1977); Christensen et al. (1992)
+        dfbetas          (beta - beta_(i))_j / (sigma_(i) / sigma se_j)                      Belsley, Kuh and Welsch (1980)
+        covratio         |Var_(i)(beta_(i))| / |Var(beta)|
+        cooks_theta      the first formula for the variance parameters, with their asymptotic covariance
+        hat, dffits      leverage on the own fitted value, and its scaled change
+        cooks_conditional  (r / (sigma (1 - h)))^2 h / p with conditional residuals: lme4's cooks.distance of rows, not a change of beta
+
+    lme4 multiplies the first by (m - p) / m for m clusters.
+
+    Raises ModelError for an unknown method and for a model that was loaded from a file.
+    """
+    needs_rows(fit, "influence()")
+    if method is not None and method not in METHODS:
+        raise ModelError(f"method={method!r} is not known.", hint=f"Use one of: {', '.join(METHODS)}.")
+    by_row = (isinstance(by, str) and by in ("row", "observation", "obs")) or (by is None and not fit.model.design.terms)
+    name, labels, codes = _groups(fit, by, by_row)
+    m = int(codes.max()) + 1
+    if not fit.model.design.terms:
+        method = "fixed" if method in (None, "one-step") else method
+    if method is None:
+        method = "one-step" if m * (fit.criterion.effort * 3 + OVERHEAD) <= AFFORDABLE else "fixed"
+    if by_row and method == "fixed":
+        return _rows_in_closed_form(fit, name, labels)
+    return _by_deletion(fit, name, labels, codes, method, by_row)
+
+
+def _groups(fit: Fit, by: Any, by_row: bool) -> tuple[str, dict[str, Any], Codes]:
+    if by_row:
+        return "row", row_labels(fit), np.arange(fit.nobs)
+    name, levels, codes = clusters_of(fit, by)
+    return name, {name: levels}, codes
+
+
+def _by_deletion(fit: Fit, name: str, labels: dict[str, Any], codes: Codes, method: Method, by_row: bool) -> Influence:
+    deletion, rows = Deletion.of(fit), members(codes, int(codes.max()) + 1)
+    names, kept = Names.of(fit), list(fit.criterion.gram.standard.kept)
+    p, m, full = names.fixed, len(rows), of_solution(fit.solution)
+    white, sigma = fit.solution.white[kept], fit.solution.sigma
+    estimates, covratio = np.full((m, len(names.term)), np.nan), np.full(m, np.nan)
+    q = len(fit.optimum.theta)
+    theta = None if method == "fixed" or not q else np.full(m, np.nan)
+    for i, members_ in enumerate(rows):
+        solution = deletion.without(members_, method)
+        if solution is None:
+            continue
+        estimates[i] = of_solution(solution).estimates[0]
+        ratio = solution.sigma / sigma
+        covratio[i] = ratio ** (2 * p) * np.exp(fit.solution.pieces.gls.logdet_x - solution.pieces.gls.logdet_x)
+        if theta is not None:
+            off = solution.theta - fit.optimum.theta
+            theta[i] = 0.5 * float(off @ fit.hessian @ off) / q
+    change = full.estimates[0, :p] - estimates[:, :p]
+    scaled = np.linalg.lstsq(white, change.T, rcond=None)[0] / sigma if p else np.zeros((0, m))
+    cooks = np.einsum("im,im->m", scaled, scaled) / max(p, 1)
+    dfbetas = change / (full.std_errors[0] * (estimates[:, -1:] / sigma))
+    extra = _row_columns(fit) if by_row else {}
+    sizes = np.array([len(r) for r in rows])
+    return Influence(fit, name, method, labels, sizes, estimates, cooks, dfbetas, covratio, theta, extra)
+
+
+def _rows_in_closed_form(fit: Fit, name: str, labels: dict[str, Any]) -> Influence:
+    """All rows at once: beta - beta_(i) = M (X'V^-1)_i d_i with d_i = (Py)_i / P_ii, Haslett and Hayes (1998)."""
+    solution, points = fit.solution, design_points(fit.model.design, fit.criterion.layout)
+    kept, names = list(fit.criterion.gram.standard.kept), Names.of(fit)
+    n, p, sigma, nu = len(points), names.fixed, solution.sigma, solution.dof
+    _, error = whitened(solution, points, slice(None))
+    u = error / points.noise[:, None]  # (n, r)
+    resid = fit.model.design.y - marginal_mean(solution, points) - random_part(solution, points)
+    share = 1.0 - conditional_leverage(fit, points)
+    alone = share < 1e-10
+    with np.errstate(divide="ignore", invalid="ignore"):
+        shift = np.where(alone, np.nan, resid / share)
+        rest = nu * sigma**2 - resid * shift / points.noise
+        sigma_without = np.sqrt(np.maximum(rest, 0.0) / (nu - 1))
+        size = np.einsum("nr,nr->n", u, u)
+        P = share / points.noise
+        covratio = (sigma_without / sigma) ** (2 * p) * (P + size) / P
+    scaled = u * shift[:, None]
+    change = scaled @ solution.white[kept].T
+    full = of_solution(solution)
+    estimates = np.tile(full.estimates, (n, 1))
+    estimates[:, :p] -= change
+    deviations = np.array([term.startswith("sd__") for term in names.term])
+    estimates[:, deviations] *= (sigma_without / sigma)[:, None]
+    cooks = np.einsum("nr,nr->n", scaled, scaled) / (max(p, 1) * sigma**2)
+    dfbetas = change / (full.std_errors[0] * (sigma_without / sigma)[:, None])
+    return Influence(fit, name, "fixed", labels, np.ones(n), estimates, cooks, dfbetas, covratio, None, _row_columns(fit))
+
+
+def _row_columns(fit: Fit) -> dict[str, Array]:
+    """hat, dffits and lme4's Cook's distance."""
+    points, solution = design_points(fit.model.design, fit.criterion.layout), fit.solution
+    hat = conditional_leverage(fit, points)
+    student = np.asarray(fit.residuals("studentised"), dtype=float)
+    resid = fit.model.design.y - marginal_mean(solution, points) - random_part(solution, points)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = np.where(hat < 1.0 - 1e-10, hat / (1.0 - hat), np.nan)
+        standard = resid**2 / (points.noise * solution.sigma**2 * (1.0 - hat))
+        return {
+            "hat": hat,
+            "dffits": student * np.sqrt(ratio),
+            "cooks_conditional": standard * ratio / max(fit.criterion.gram.rank, 1),
+        }
