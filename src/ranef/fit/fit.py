@@ -187,7 +187,8 @@ class Fit:
     @cached_property
     def hessian(self) -> Array:
         """Exact Hessian of the criterion at the optimum, in the standardised theta."""
-        return self.solution.hessian
+        found = self.optimum.hessian
+        return self.solution.hessian if found is None or self.criterion.engine.exact else found
 
     @cached_property
     def variance_parameters(self) -> VarianceParameters:
@@ -199,7 +200,8 @@ class Fit:
         if method not in self._denominators:
             from ranef.inference.ddf import denominator
 
-            self._denominators[method] = denominator(self, method)
+            # of a copy that shares everything: in a cycle with this object, a large fit would outlive its last name
+            self._denominators[method] = denominator(replace(self), method)
         return self._denominators[method]
 
     @cached_property
