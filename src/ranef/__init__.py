@@ -33,6 +33,7 @@ PUBLIC = {
     "profile": "ranef.inference.profile",
     "bootstrap": "ranef.inference.bootstrap",
     "influence": "ranef.inference.influence",
+    "rlrt": "ranef.inference.rlrt",
     "datasets": "ranef.datasets",
     "Table": "ranef.table",
     "RanefError": "ranef.errors",
@@ -77,13 +78,14 @@ if TYPE_CHECKING:  # what type checkers see; kept equal to PUBLIC by a test
     from ranef.inference.bootstrap import bootstrap as bootstrap
     from ranef.inference.compare import compare as compare
     from ranef.inference.compare import variance_change as variance_change
-    from ranef.inference.ranova import ranova as ranova
-    from ranef.means.emmeans import emmeans as emmeans
-    from ranef.means.trends import emtrends as emtrends
     from ranef.inference.icc import icc as icc
     from ranef.inference.influence import influence as influence
     from ranef.inference.profile import profile as profile
     from ranef.inference.r2 import r2 as r2
+    from ranef.inference.ranova import ranova as ranova
+    from ranef.inference.rlrt import rlrt as rlrt
     from ranef.inference.variance import variance_partition as variance_partition
+    from ranef.means.emmeans import emmeans as emmeans
+    from ranef.means.trends import emtrends as emtrends
     from ranef.report.page import report as report
     from ranef.table import Table as Table

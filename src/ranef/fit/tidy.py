@@ -61,7 +61,8 @@ def conf_int(fit: Fit, method: str, level: float, options: Mapping[str, object])
     if method != "wald":
         raise ModelError(f"method={method!r} is not known.", hint="Use one of: wald, profile, bootstrap.")
     if options:
-        raise ModelError(f"Wald intervals have no option {next(iter(options))!r}.", hint='Did you mean method="profile" or "bootstrap"?')
+        unknown = next(iter(options))
+        raise ModelError(f"Wald intervals have no option {unknown!r}.", hint='Did you mean method="profile" or "bootstrap"?')
     low, high = limits(fit, level)
     columns = {"term": list(fit.params.index), "estimate": fit.params.to_numpy(), "conf_low": low, "conf_high": high}
     note = f"{level:.0%} Wald intervals, {DDF[fit.ddf]}"
