@@ -39,7 +39,7 @@ DISTINCT = 24  # critical values for more different df than this are interpolate
 
 
 @dataclass(frozen=True, eq=False)
-class Tests:
+class Comparisons:
     """One family of t tests. `means` is how many means it compares pairwise, if it does; `rank` that of the contrasts."""
 
     statistic: Array  # (m,), NaN where a contrast is not estimable
@@ -72,7 +72,7 @@ def check_adjust(adjust: str) -> str:
     return name
 
 
-def applicable(adjust: str, tests: Tests) -> str:
+def applicable(adjust: str, tests: Comparisons) -> str:
     """The method that is used: what `adjust` asks for where it fits the family, else the nearest that does."""
     if tests.size <= 1:
         return "none"
@@ -83,14 +83,14 @@ def applicable(adjust: str, tests: Tests) -> str:
     return "sidak" if adjust == "scheffe" and tests.side != "two-sided" else adjust
 
 
-def p_values(adjust: str, tests: Tests) -> Array:
+def p_values(adjust: str, tests: Comparisons) -> Array:
     """(m,) adjusted p-values; `adjust` as `applicable` gives it."""
     if adjust in STEPWISE:
         return _stepwise(adjust, _single(tests, tests.toward, tests.df))
     return _tail(adjust, tests, tests.toward, tests.df)
 
 
-def critical_values(adjust: str, tests: Tests, level: float) -> Array:
+def critical_values(adjust: str, tests: Comparisons, level: float) -> Array:
     """(m,) how many standard errors a simultaneous interval reaches, so that the family holds with probability `level`."""
     single = "bonferroni" if adjust in STEPWISE else adjust
     m, alpha = tests.size, 1.0 - level
@@ -123,7 +123,7 @@ def quantile(df: Array, tail: float) -> Array:
     return -np.where(finite, stdtrit(np.where(finite, df, 1.0), tail), ndtri(tail))
 
 
-def _tail(adjust: str, tests: Tests, c: Array, df: Array) -> Array:
+def _tail(adjust: str, tests: Comparisons, c: Array, df: Array) -> Array:
     """(k,) the probability that the family has a statistic beyond c_j by chance, with df_j degrees of freedom."""
     if adjust == "tukey":
         return range_tail(np.sqrt(2.0) * c, float(tests.means or 2), df)
@@ -136,14 +136,17 @@ def _tail(adjust: str, tests: Tests, c: Array, df: Array) -> Array:
     single, m = _single(tests, c, df), tests.size
     if adjust == "bonferroni":
         return np.minimum(m * single, 1.0)
-    bound = -np.expm1(m * np.log1p(-np.minimum(single, 1.0))) if adjust in ("sidak", "dunnettx") else single
+    bound = single
+    if adjust in ("sidak", "dunnettx"):
+        with np.errstate(divide="ignore"):
+            bound = -np.expm1(m * np.log1p(-np.minimum(single, 1.0)))
     if adjust != "dunnettx":
         return bound
     like = 0.5 * (1.0 + np.sqrt(1.0 + 8.0 * m))  # so many means have m differences
     return ((m - 1) * range_tail(np.sqrt(2.0) * c, like, df) + bound) / m
 
 
-def _single(tests: Tests, c: Array, df: Array) -> Array:
+def _single(tests: Comparisons, c: Array, df: Array) -> Array:
     return (2.0 if tests.side == "two-sided" else 1.0) * t_tail(c, df)
 
 
@@ -179,7 +182,7 @@ def _solve(tail: Callable[[Array], Array], alpha: float, start: Array) -> Array:
     return far
 
 
-def words(adjust: str, asked: str, tests: Tests, families: int) -> str:
+def words(adjust: str, asked: str, tests: Comparisons, families: int) -> str:
     """What a header says of the adjustment: the method, the size of the family, and why another was asked for."""
     each = " in each family" if families > 1 else ""
     size = f"family of {tests.means} means" if adjust == "tukey" else f"{tests.size} tests"

@@ -59,7 +59,7 @@ def contrasted(functions: Functions, request: Request) -> Functions:
 
 def _product(C: Array, L: Array) -> Array:
     """C L, where a row of L that is not known spoils only the contrasts that use it."""
-    bad = ~np.isfinite(L).all(axis=1)
+    bad = np.asarray(np.isnan(L).any(axis=1))
     out = C @ np.where(bad[:, None], 0.0, L)
     out[(np.abs(C) @ bad) > 0] = np.nan
     return out
@@ -67,7 +67,8 @@ def _product(C: Array, L: Array) -> Array:
 
 def _compared(C: Array, pairs: Functions) -> tuple[int, ...]:
     """For each family how many means have an estimable difference."""
-    live = [C[rows[pairs.estimable[rows]]] for rows in pairs.families]
+    estimable = np.asarray(pairs.estimable)
+    live = [C[rows[estimable[rows]]] for rows in pairs.families]
     return tuple(int(np.count_nonzero(np.abs(part).sum(axis=0))) for part in live)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ranef.design import Array
-from ranef.means.adjust import Side, Tests
+from ranef.means.adjust import Side, Comparisons
 from ranef.means.estimates import Estimates
 from ranef.means.links import Link
 from ranef.schema.values import level_text
@@ -120,7 +120,7 @@ class Functions:
         labels = {name: [values[i] for i in rows] for name, values in self.labels.items()}
         return replace(self, means=None, L=self.L[rows], offset=self.offset[rows], labels=labels)
 
-    def tests(self, family: int, statistic: Array, side: Side) -> Tests:
+    def tests(self, family: int, statistic: Array, side: Side) -> Comparisons:
         """The t tests of one family; `statistic` holds those of all functions."""
         rows = self.families[family]
 
@@ -133,7 +133,7 @@ class Functions:
             return out
 
         means = None if self.means is None else self.means[family]
-        return Tests(statistic[rows], self.df[rows], correlation, self._rank(rows), means, side)
+        return Comparisons(statistic[rows], self.df[rows], correlation, self._rank(rows), means, side)
 
     def _rank(self, rows: NDArray[np.intp]) -> int:
         L = np.nan_to_num(self.L[rows])

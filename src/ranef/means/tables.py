@@ -10,7 +10,7 @@ import numpy as np
 
 from ranef.design import Array
 from ranef.errors import ModelError
-from ranef.means.adjust import Side, Tests, applicable, check_adjust, critical_values, p_values, words
+from ranef.means.adjust import Side, Comparisons, applicable, check_adjust, critical_values, p_values, words
 from ranef.means.functions import Functions
 from ranef.table import Table
 
@@ -38,7 +38,7 @@ class Columns:
         return self.functions.adjust if self.adjust is None else check_adjust(self.adjust)
 
     @cached_property
-    def _families(self) -> list[tuple[Any, Tests]]:
+    def _families(self) -> list[tuple[Any, Comparisons]]:
         f, statistic = self.functions, self._statistic
         return [(rows, f.tests(place, statistic, self.side)) for place, rows in enumerate(f.families)]
 
@@ -72,7 +72,7 @@ class Columns:
         ends = np.sort(np.array([f.scale.shown(low), f.scale.shown(high)]), axis=0)
         return {"conf_low": ends[0], "conf_high": ends[1]}
 
-    def _note(self, method: str, family: Tests, asked: str | None = None) -> None:
+    def _note(self, method: str, family: Comparisons, asked: str | None = None) -> None:
         if method != "none":
             text = words(method, self._asked if asked is None else asked, family, len(self.functions.families))
             if text not in self.used:
