@@ -30,6 +30,14 @@ PUBLIC = {
     "icc": "ranef.inference.icc",
     "r2": "ranef.inference.r2",
     "variance_partition": "ranef.inference.variance",
+    "f2": "ranef.inference.f2",
+    "variance_change": "ranef.inference.variance_change",
+    "sd_difference": "ranef.inference.variance_change",
+    "cohens_d": "ranef.inference.effect_size",
+    "standardised": "ranef.inference.effect_size",
+    "reliability": "ranef.inference.reliability",
+    "design_effect": "ranef.inference.design_effect",
+    "power_two_level": "ranef.inference.power",
     "profile": "ranef.inference.profile",
     "bootstrap": "ranef.inference.bootstrap",
     "influence": "ranef.inference.influence",
@@ -78,13 +86,21 @@ if TYPE_CHECKING:  # what type checkers see; kept equal to PUBLIC by a test
     from ranef.inference.bootstrap import bootstrap as bootstrap
     from ranef.inference.compare import compare as compare
     from ranef.inference.compare import variance_change as variance_change
+    from ranef.inference.design_effect import design_effect as design_effect
+    from ranef.inference.effect_size import cohens_d as cohens_d
+    from ranef.inference.effect_size import standardised as standardised
+    from ranef.inference.f2 import f2 as f2
     from ranef.inference.icc import icc as icc
     from ranef.inference.influence import influence as influence
+    from ranef.inference.power import power_two_level as power_two_level
     from ranef.inference.profile import profile as profile
     from ranef.inference.r2 import r2 as r2
     from ranef.inference.ranova import ranova as ranova
+    from ranef.inference.reliability import reliability as reliability
     from ranef.inference.rlrt import rlrt as rlrt
     from ranef.inference.variance import variance_partition as variance_partition
+    from ranef.inference.variance_change import sd_difference as sd_difference
+    from ranef.inference.variance_change import variance_change as variance_change
     from ranef.means.emmeans import emmeans as emmeans
     from ranef.means.trends import emtrends as emtrends
     from ranef.report.page import report as report

@@ -1,6 +1,7 @@
 """Intraclass correlations: how alike two observations of one group are.
 
-    adjusted      random / (random + residual)                    what the fixed part leaves, Nakagawa, Johnson and Schielzeth (2017)
+    adjusted      random / (random + residual)                    what the fixed part leaves, Nakagawa, Johnson and Schielzeth
+    (2017)
     unadjusted    random / (fixed + random + residual)            all of the variance
     share         group / (random + residual)                     by grouping factor
     correlation   (group + groups around it) / (random + residual)  of two rows in one level, where groups are nested
@@ -19,7 +20,7 @@ import numpy as np
 
 from ranef.fit.points import design_points
 from ranef.inference.parts import Part, Parts
-from ranef.inference.ratios import DELTA, Estimate, ratio, share
+from ranef.inference.ratios import DELTA, Estimate, share, share_of
 from ranef.inference.variance import averaging
 from ranef.table import Table
 
@@ -65,7 +66,7 @@ def _rows(parts: Parts, level: float, stated: bool) -> Iterator[tuple[str, str |
             intercept = parts.column_part(f, factor.names.index(INTERCEPT))
             yield "simple", factor.name, share(intercept, residual, spread, level)
             if len(factor.names) > 1 and not stated:
-                yield "intercept", factor.name, ratio(intercept, Part.stack([random, residual]), spread, level)
+                yield "intercept", factor.name, share_of(intercept, Part.stack([random, residual]), spread, level)
 
 
 def enclosing(fit: Fit) -> list[set[int]]:

@@ -1,8 +1,7 @@
 """The parts of the variance of a response, and how each moves with the parameters.
 
-    fixed      beta'S beta,         S the covariance of the columns of X over the rows       Nakagawa and Schielzeth (2013), eq.
-    27
-    random     sigma^2 tr(Omega M), M the mean of zz' over the rows, by grouping factor      Johnson (2014), eq. 10
+    fixed      beta'S beta,         S the covariance of the columns of X over the rows       Nakagawa and Schielzeth (2013)
+    random     sigma^2 tr(Omega M), M the mean of zz' over the rows, by grouping factor      Johnson (2014)
     residual   sigma^2              of an observation of weight one
 
 Every part is the squared length of a vector, its *root*: R beta with R'R = S, sigma R Lambda with R'R = M, and sigma. Roots are
@@ -143,7 +142,7 @@ class Parts:
     def _z_root(self) -> list[Array]:
         """By grouping factor R with R'R = Z'Z, of the rows used."""
         points = design_points(self.fit.model.design, self.fit.criterion.layout)
-        return [np.linalg.qr(z, mode="r") for z in points.z]
+        return [np.asarray(np.linalg.qr(z, mode="r")) for z in points.z]
 
     @cached_property
     def residual(self) -> Part:

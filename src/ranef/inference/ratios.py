@@ -9,7 +9,7 @@ likelihood allows]. Limits are carried over to shares by q = r^2 / (1 + r^2).
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.special import ndtri
@@ -57,12 +57,26 @@ def share(a: Part, rest: Part, spread: Array, level: float) -> Estimate:
     if rest.variance == 0.0:
         whole = 1.0 if a.variance > 0.0 else 0.0
         return Estimate(whole, 0.0, whole, whole)
-    return ratio(a, rest, spread, level).map(as_share, 1.0 / (1.0 + a.variance / rest.variance) ** 2)
+    return _shared(ratio(a, rest, spread, level), level)
+
+
+def share_of(a: Part, total: Part, spread: Array, level: float) -> Estimate:
+    """|a|^2 / |total|^2, for an a that need not be a part of the total; a share where it is less than the total."""
+    rest = total.variance - a.variance
+    if rest <= 0.0:
+        return ratio(a, total, spread, level)
+    slope = 2.0 * (total.root @ total.jacobian - a.root @ a.jacobian)
+    return _shared(_limits(a, rest, slope, spread, level), level)
 
 
 def variance(a: Part, spread: Array, level: float) -> Estimate:
     """|a|^2."""
     return _limits(a, 1.0, np.zeros(len(spread)), spread, level)
+
+
+def _shared(odds: Estimate, level: float) -> Estimate:
+    found = odds.map(as_share, 1.0 / (1.0 + odds.value) ** 2)
+    return found if odds.value > 0.0 else replace(found, std_error=found.high / quantile(level))
 
 
 def as_share(odds: float) -> float:
@@ -74,7 +88,8 @@ def _limits(a: Part, base: float, base_slope: Array, spread: Array, level: float
     z = quantile(level)
     value, noise = a.variance / base, a.noise / base
     if value <= VANISHED * noise:
-        return Estimate(0.0, 0.0, 0.0, a.reach(z**2) ** 2 / base)
+        high = a.reach(z**2) ** 2 / base
+        return Estimate(0.0, high / z, 0.0, high)
     slope = (2.0 * a.root @ a.jacobian - value * base_slope) / base
     std_error = float(np.linalg.norm(slope @ spread))
     stretch = float(np.exp(min(z * std_error / (noise + value), 700.0)))

@@ -49,7 +49,7 @@ def variance_partition(
     if slopes == "variances" and at is not None:
         raise ModelError('at has no meaning with slopes="variances".', hint="Leave one of the two out.")
     parts = Parts.of(fit, at)
-    rows = [("Fixed effects", None, parts.fixed)] if fixed else []
+    rows: list[tuple[str, str | None, Part]] = [("Fixed effects", None, parts.fixed)] if fixed else []
     rows += [*_random_rows(parts, slopes), ("Residual", None, parts.residual)]
     every = [part for _, _, part in rows]
     found = [share(part, _others(parts, every, i), parts.spread, level) for i, part in enumerate(every)]
