@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import math
+import weakref
 
 import numpy as np
 import pandas as pd
@@ -185,3 +187,19 @@ def test_a_larger_model_never_fits_worse(seed: int) -> None:
     small, middle, large = (ranef.lmm(f"y ~ x + {bar}", data) for bar in ("(1 | g)", "(x || g)", "(x | g)"))
     assert middle.deviance <= small.deviance + 1e-8 * abs(small.deviance)
     assert large.deviance <= middle.deviance + 1e-8 * abs(middle.deviance)
+
+
+@pytest.mark.parametrize("formula", ["y ~ x + (x | g)", "y ~ x + (1 | g) + (1 | c)", "y ~ x"])
+def test_a_fit_goes_with_its_last_name(formula: str) -> None:
+    """No cycles: the memory of a large fit is free again without waiting for the collector."""
+    data = growth(1).assign(c=lambda d: [f"c{i % 5}" for i in range(len(d))])
+    gc.collect()
+    gc.disable()
+    try:
+        m = ranef.lmm(formula, data)
+        assert m.pvalues.notna().all() and len(str(m.summary())) > 100
+        gone = [weakref.ref(part) for part in (m, m.criterion, m.model.design)]
+        del m
+        assert [part() for part in gone] == [None, None, None]
+    finally:
+        gc.enable()
