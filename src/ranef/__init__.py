@@ -31,8 +31,8 @@ PUBLIC = {
     "r2": "ranef.inference.r2",
     "variance_partition": "ranef.inference.variance",
     "f2": "ranef.inference.f2",
-    "variance_change": "ranef.inference.variance_change",
-    "sd_difference": "ranef.inference.variance_change",
+    "variance_reduction": "ranef.inference.variance_reduction",
+    "sd_difference": "ranef.inference.variance_reduction",
     "cohens_d": "ranef.inference.effect_size",
     "standardised": "ranef.inference.effect_size",
     "reliability": "ranef.inference.reliability",
@@ -99,8 +99,8 @@ if TYPE_CHECKING:  # what type checkers see; kept equal to PUBLIC by a test
     from ranef.inference.reliability import reliability as reliability
     from ranef.inference.rlrt import rlrt as rlrt
     from ranef.inference.variance import variance_partition as variance_partition
-    from ranef.inference.variance_change import sd_difference as sd_difference
-    from ranef.inference.variance_change import variance_change as variance_change
+    from ranef.inference.variance_reduction import sd_difference as sd_difference
+    from ranef.inference.variance_reduction import variance_reduction as variance_reduction
     from ranef.means.emmeans import emmeans as emmeans
     from ranef.means.trends import emtrends as emtrends
     from ranef.report.page import report as report

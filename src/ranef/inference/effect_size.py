@@ -13,7 +13,7 @@ from ranef.fit.rows import data_used, needs_rows
 from ranef.inference.hypothesis import Hypothesis, hypothesis
 from ranef.inference.parts import Part, Parts
 from ranef.inference.ratios import quantile
-from ranef.inference.variance_change import reference_part
+from ranef.inference.variance_reduction import reference_part
 from ranef.table import Table
 
 if TYPE_CHECKING:

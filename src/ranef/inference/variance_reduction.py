@@ -27,7 +27,7 @@ RESIDUAL: Component = ("Residual", None)
 MOVER = "Limits from those of the two standard deviations (Zou and Donner 2008), as if these were independent."
 
 
-def variance_change(
+def variance_reduction(
     first: Fit, second: Fit, *, reference: str | float = "residual", level: float = 0.95, n: int = 200, seed: int = 1
 ) -> Table:
     """Each variance component that both models have: quantity component term before after estimate conf_low conf_high.
