@@ -57,9 +57,10 @@ class Block:
     def pieces(self, factors: list[Array], order: int) -> Pieces:
         if self.structured is not None:
             return self.structured.pieces(factors, order)
-        state = State.of(self.system, factors)
         if order == 0:
+            state = self._state(factors)
             return Pieces(state.logdet, state.gls)
+        state = State.of(self.system, factors)
         return crossed_pieces(state) if order == 3 and crossed(state) else state.selected_pieces(order)
 
     def saturated(self) -> Array:

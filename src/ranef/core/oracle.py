@@ -133,7 +133,7 @@ class OracleProblem:
         W, slopes = (at.P if self.reml else at.inverse), self.slopes(theta)
         quad = np.array([at.residual @ V @ at.residual for V in slopes])
         gradient = np.array([np.sum(W * V) for V in slopes]) - self.nu * quad / at.s
-        return Evaluation(theta, value, gradient, self._hessian(theta, at, slopes, quad) if order == 2 else None)
+        return Evaluation(theta, value, gradient, self._hessian(theta, at, slopes, quad) if order >= 2 else None)
 
     def _hessian(self, theta: Array, at: Projection, slopes: list[Array], quad: Array) -> Array:
         W = at.P if self.reml else at.inverse

@@ -30,16 +30,15 @@ class VarianceParameters:
     @classmethod
     def of(cls, solution: Solution, hessian: Array) -> VarianceParameters:
         """`hessian` is the exact Hessian of the profiled criterion at the optimum."""
-        criterion, pieces = solution.criterion, solution.pieces
-        assert pieces.F is not None
-        nu, s, q = criterion.nu, pieces.gls.pwrss, len(solution.theta)
+        criterion, F = solution.criterion, solution.forms
+        nu, s, q = criterion.nu, solution.gls.pwrss, len(solution.theta)
         jacobian = criterion.layout.jacobian(solution.theta)
-        a = jacobian @ pieces.F[:, -1, -1]
+        a = jacobian @ F[:, -1, -1]
         joint = np.empty((q + 1, q + 1))
         joint[:q, :q] = hessian + nu / s**2 * np.outer(a, a)
         joint[:q, q] = joint[q, :q] = a * nu / s
         joint[q, q] = nu
-        slopes = np.tensordot(jacobian, pieces.F[:, :-1, :-1], 1)
+        slopes = np.tensordot(jacobian, F[:, :-1, :-1], 1)
         return cls(_information_inverse(joint), slopes)
 
     def df(self, solution: Solution, L: Array) -> Array:

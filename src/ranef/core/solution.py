@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 
 from ranef.core.criterion import Criterion
-from ranef.core.pieces import Gls, Pieces
+from ranef.core.moments import level_products
+from ranef.core.pieces import Gls, Pieces, direction_forms
 from ranef.covariance.base import Array
 
 
@@ -30,11 +31,22 @@ class Solution:
         """All derivative pieces that the engine has, at theta."""
         return self.criterion.pieces(self.theta, 3)
 
+    @property
+    def _dear(self) -> bool:
+        """Are the derivative pieces much dearer than a solution of the equations, and not at hand?"""
+        return not self.criterion.engine.exact and "pieces" not in self.__dict__
+
     @cached_property
     def gls(self) -> Gls:
-        """beta and its precision; without the derivatives where these are much dearer."""
-        dear = not self.criterion.engine.exact and "pieces" not in self.__dict__
-        return self.criterion.pieces(self.theta, 0).gls if dear else self.pieces.gls
+        return self.criterion.pieces(self.theta, 0).gls if self._dear else self.pieces.gls
+
+    @cached_property
+    def forms(self) -> Array:
+        """(K, r+1, r+1) F of the pieces."""
+        if self._dear:
+            return direction_forms(self.criterion.layout, [level_products(block) for block in self.projections])
+        assert self.pieces.F is not None
+        return self.pieces.F
 
     @cached_property
     def hessian(self) -> Array:

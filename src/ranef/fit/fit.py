@@ -17,7 +17,7 @@ from ranef.core.satterthwaite import VarianceParameters
 from ranef.core.solution import Solution, theta_from_user
 from ranef.covariance.base import Array
 from ranef.errors import Finding
-from ranef.fit.methods import check_ddf
+from ranef.fit.methods import WITHOUT_RANDOM, check_ddf
 from ranef.fit.model import Model
 from ranef.optim.problem import Optimum
 from ranef.table import Table
@@ -56,8 +56,8 @@ class Fit:
         return self.applicable(self.model.options.ddf)
 
     def applicable(self, ddf: str) -> str:
-        """The method that is used when `ddf` is asked for: without random effects all but z tests are exact by the residual df."""
-        return check_ddf(ddf) if self.model.design.terms or ddf == "asymptotic" else "residual"
+        """The method that is used when `ddf` is asked for: without random effects classical tests are exact by the residual df."""
+        return check_ddf(ddf) if self.model.design.terms or ddf in WITHOUT_RANDOM else "residual"
 
     @property
     def nobs(self) -> int:
@@ -169,10 +169,17 @@ class Fit:
     def pvalues(self) -> pd.Series:
         return self._labelled(2.0 * t_tail(np.abs(self._beta / self._se), self._df), "p_value")
 
-    def cov_params(self) -> pd.DataFrame:
-        """Covariance matrix of the fixed effects; adjusted for small samples when `ddf` is Kenward and Roger's."""
+    def cov_params(self, kind: str | None = None, cluster: Any = None) -> pd.DataFrame:
+        """Covariance matrix of the fixed effects; adjusted for small samples when `ddf` is Kenward and Roger's.
+
+        `kind` asks for a cluster-robust one (CR0 to CR3); see `ranef.robust` for `cluster`, and for tests with it.
+        """
         import pandas as pd
 
+        if kind is not None:
+            from ranef.inference.robust import robust
+
+            return robust(self, kind, cluster).cov_params()
         kept = list(self._kept)
         names = [self.model.design.names[j] for j in kept]
         return pd.DataFrame(self.denominator().vcov[np.ix_(kept, kept)], index=names, columns=names)

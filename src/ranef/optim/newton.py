@@ -20,10 +20,12 @@ from ranef.optim.trace import Trace
 
 EPS = float(np.finfo(float).eps)
 DECREMENT = 1e-10  # g'H^-1 g / 2, in units of the deviance
+DECREMENT_DEAR = 1e-8  # the same where the exact Hessian is dear: the last step, which is still taken, leaves about the square
 ROUNDING = 1e-6  # values are not trusted to tell differences below this, where gradients still can
 FLAT = 1e-9  # a scaled eigenvalue below this is zero: the direction is not identified
 IDENTIFIED = 1e-6  # a scaled eigenvalue above this is trusted for the last step
 ZERO = 1e-9  # a parameter below this share of the largest, after the last step, is zero
+NEAR = 1e-4  # a decrement below this makes the exact Hessian worth its price: the next step is likely the last
 REACH = 4.0  # the longest step relative to the size of the parameters
 CAREFUL = 0.5  # the same where the criterion is not convex: longer steps jump over optima
 LIMIT = 200  # iterations from one start
@@ -58,11 +60,12 @@ def descend(trace: Trace, start: Array, known: Known | None = None, note: str = 
     at = trace.evaluate(start, 2, note)
     if at.hessian is None or not np.isfinite(at.value):
         return Descent(at, np.inf)
-    saddle = False
+    saddle, dear = False, not at.exact
     for _ in range(LIMIT):
         model = propose(at)
         saddle = saddle or model.saddle
-        if not model.saddle and model.decrement <= max(DECREMENT, 4.0 * EPS * abs(at.value)):
+        enough = DECREMENT_DEAR if dear and at.exact else DECREMENT
+        if not model.saddle and model.decrement <= max(enough, 4.0 * EPS * abs(at.value)):
             return Descent(polished(at), model.decrement, converged=True, saddle=saddle)
         if known is not None and known(at):
             return Descent(at, model.decrement, merged=True, saddle=saddle)
@@ -130,7 +133,7 @@ def _bent(values: Array, vectors: Array, slope: Array, unit: Array) -> Model:
 
 
 def _search(trace: Trace, at: Evaluation, model: Model) -> Evaluation | None:
-    """A point along the step that pays, evaluated to order 2; None when there is none down to rounding."""
+    """A point along the step that pays, evaluated to order 2 or 3; None when there is none down to rounding."""
     assert at.gradient is not None and at.hessian is not None
     theta, step = at.theta, model.step
     reach = (CAREFUL if model.saddle else REACH) * (SIZE + max(theta.max(), -theta.min()))
@@ -139,8 +142,9 @@ def _search(trace: Trace, at: Evaluation, model: Model) -> Evaluation | None:
     slope = float(at.gradient @ step)
     bend = min(float(step @ at.hessian @ step), 0.0) if model.saddle else 0.0
     slack = ROUNDING if not model.saddle and model.decrement < ROUNDING else 8.0 * EPS * abs(at.value)
+    order = 3 if model.decrement <= NEAR else 2
     for _ in range(40):
-        trial = trace.evaluate(theta + length * step, 2)
+        trial = trace.evaluate(theta + length * step, order)
         promised = -length * (slope + 0.5 * length * bend)
         if at.value - trial.value >= SUFFICIENT * promised - slack:
             return trial
