@@ -37,14 +37,14 @@ def gate(problem: Problem, results: dict[str, Result]) -> list[str]:
     if "cpu" not in ours:
         return [f"FAILS: {ours.get('error')}"]
     lines = []
-    distance = gap(results, "ranef") if problem.name != "refit" else 0.0
+    distance = gap(results, "ranef")
     lines.append(
         f"{'holds' if distance is not None and distance <= CLOSE else 'FAILS'}: criterion within {CLOSE:g} of the best ({distance:.1e})"
     )
     if "cpu" in lme4:
         ratio = lme4["cpu"] / ours["cpu"]
         lines.append(f"{'holds' if ratio >= problem.bar else 'FAILS'}: {ratio:.1f} times faster than lme4, bar {problem.bar:g}")
-    rivals = [p for p in PYTHON_PEERS if "cpu" in results.get(p, {}) and (exact(results, p) or problem.name == "refit")]
+    rivals = [p for p in PYTHON_PEERS if "cpu" in results.get(p, {}) and exact(results, p)]
     if rivals:
         fastest = min(rivals, key=lambda p: results[p]["cpu"])
         ratio = results[fastest]["cpu"] / ours["cpu"]
@@ -116,8 +116,8 @@ on {machine}; {versions}. One thread everywhere. A cell gives CPU seconds (user 
 fit, warm, and the peak memory of the process with its interpreter, libraries and data. Ours includes the Satterthwaite degrees of
 freedom and p-values; the others are timed without tests. Every criterion is the REML deviance at the answer: a number in brackets is
 how far a package stopped above the best of all, relative to its size; † marks a package that has only another criterion, so that
-its answer is not compared. Ratios count only packages that reached the optimum. For `refit`, R and Python packages start
-from responses of their own, so that criteria are not compared.
+its answer is not compared. Ratios count only packages that reached the optimum. The columns of the
+other packages are those of the last run that measured them anew (`--fresh`) on the same machine.
 
 {table}
 

@@ -27,6 +27,7 @@ class HardProblem:
     formula: str
     reml: bool
     data: pd.DataFrame
+    published: float | None = None  # the best criterion that others have found
 
 
 def _groups(m: int, per: int) -> np.ndarray:
@@ -312,7 +313,7 @@ def real_problems() -> Iterator[HardProblem]:
     for name, about in json.loads((here / "index.json").read_text()).items():
         data = pd.read_csv(here / f"{name}.csv")
         for method in ("REML", "ML"):
-            yield HardProblem(f"{name}-{method}", "real-data", about["formula"], method == "REML", data)
+            yield HardProblem(f"{name}-{method}", "real-data", about["formula"], method == "REML", data, about["criterion"][method])
 
 
 def everything() -> Iterator[HardProblem]:
