@@ -25,6 +25,7 @@ from ranef.covariance.base import Array
 from ranef.design import Design
 
 Index = NDArray[np.intp]
+SMALL = 64  # entries of a tile that are cheaper to transform as one long row
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,13 +180,21 @@ def _decorrelated(raw: Gram) -> Gram:
     roots = tuple(_average_root(zz, block, raw.nobs) for zz, block in zip(raw.zz, raw.layout.blocks, strict=True))
     lefts = [lapack.dtrtri(root, lower=0)[0] for root in roots]
     plain = [root.shape[0] == 1 and root[0, 0] == 1.0 for root in roots]
-    zz = tuple(z if p else left.T @ z @ left for z, left, p in zip(raw.zz, lefts, plain, strict=True))
-    zw = tuple((z if p else left.T @ z) @ right for z, left, p in zip(raw.zw, lefts, plain, strict=True))
+    zz = tuple(z if p else _sandwiched(left, z, left) for z, left, p in zip(raw.zz, lefts, plain, strict=True))
+    zw = tuple(_sandwiched(left, z, right) for z, left in zip(raw.zw, lefts, strict=True))
     pairs = {
         (f, g): pair if plain[f] and plain[g] else Pair(pair.rows, pair.columns, lefts[f].T @ pair.values @ lefts[g])
         for (f, g), pair in raw.pairs.items()
     }
     return Gram(standard, raw.nobs, raw.log_weights, ww, zz, zw, pairs, roots)
+
+
+def _sandwiched(left: Array, tiles: Array, right: Array) -> Array:
+    """(m, k, c) left'Z_j right; one product over all levels where tiles are small and many."""
+    m, k, c = tiles.shape
+    if m <= k * c or k * c > SMALL:
+        return left.T @ (tiles.reshape(m * k, c) @ right).reshape(m, k, c)
+    return (tiles.reshape(m, k * c) @ np.kron(left, right)).reshape(m, k, c)
 
 
 def _average_root(zz: Array, block: Block, nobs: int) -> Array:

@@ -7,109 +7,170 @@ import numpy as np
 from ranef.core.kernels.jit import jit
 from ranef.core.kernels.sums import Array, Index
 
-STRETCH = 64  # levels at a time, so that what is computed of them stays in the cache
+STRETCH = 64  # levels side by side, so that one instruction serves several of them and they stay in the cache
+
+@jit
+def load(out: Array, tiles: Array, places: Index, first: int) -> None:
+    """out[a, b, i] = tiles[places[first + i], a, b], and zeros behind the last."""
+    rows, columns, width = out.shape
+    count = min(width, len(places) - first)
+    for i in range(count):
+        tile = tiles[places[first + i]]
+        for a in range(rows):
+            for b in range(columns):
+                out[a, b, i] = tile[a, b]
+    for a in range(rows):
+        for b in range(columns):
+            for i in range(count, width):
+                out[a, b, i] = 0.0
+
+
+@jit
+def store(tiles: Array, values: Array, first: int) -> None:
+    """tiles[first + i, a, b] = values[a, b, i]"""
+    k = values.shape[0]
+    for i in range(min(STRETCH, len(tiles) - first)):
+        for a in range(k):
+            for b in range(k):
+                tiles[first + i, a, b] = values[a, b, i]
+
+
+@jit
+def multiply(out: Array, A: Array, B: Array) -> None:
+    """out[:, :, i] = A[:, :, i] B[:, :, i] for a stretch of tiles."""
+    for a in range(A.shape[0]):
+        for l in range(B.shape[1]):
+            to = out[a, l]
+            to[:] = 0.0
+            for b in range(A.shape[1]):
+                left, right = A[a, b], B[b, l]
+                for i in range(STRETCH):
+                    to[i] += left[i] * right[i]
+
+
+@jit
+def multiply_transposed(out: Array, A: Array, B: Array) -> None:
+    """out[:, :, i] = A[:, :, i] B[:, :, i]' for a stretch of tiles."""
+    for a in range(A.shape[0]):
+        for b in range(B.shape[0]):
+            to = out[a, b]
+            to[:] = 0.0
+            for l in range(A.shape[1]):
+                left, right = A[a, l], B[b, l]
+                for i in range(STRETCH):
+                    to[i] += left[i] * right[i]
+
+
+@jit
+def add_identity_square(out: Array, A: Array) -> None:
+    """Lower triangles of I + A'A for a stretch of tiles."""
+    for a in range(A.shape[1]):
+        for b in range(a + 1):
+            to = out[a, b]
+            to[:] = 1.0 if a == b else 0.0
+            for l in range(A.shape[0]):
+                left, right = A[l, a], A[l, b]
+                for i in range(STRETCH):
+                    to[i] += left[i] * right[i]
+
+
+@jit
+def add_products(out: Array, A: Array, B: Array) -> None:
+    """out[a, b] += sum over i and l of A[l, a, i] B[l, b, i], for b <= a."""
+    for a in range(A.shape[1]):
+        for b in range(a + 1):
+            total = 0.0
+            for l in range(A.shape[0]):
+                left, right = A[l, a], B[l, b]
+                for i in range(STRETCH):
+                    total += left[i] * right[i]
+            out[a, b] += total
+
+
+@jit
+def cholesky(K: Array) -> bool:
+    """Lower factors in place of a stretch of K; whether all pivots are positive."""
+    k, good = K.shape[0], True
+    for b in range(k):
+        for a in range(b, k):
+            own, pivot = K[a, b], K[b, b]
+            for l in range(b):
+                left, right = K[a, l], K[b, l]
+                for i in range(STRETCH):
+                    own[i] -= left[i] * right[i]
+            if a == b:
+                least = 1.0
+                for i in range(STRETCH):
+                    least = own[i] if own[i] < least else least
+                good = good and least > 0.0
+                for i in range(STRETCH):
+                    own[i] = np.sqrt(own[i])
+            else:
+                for i in range(STRETCH):
+                    own[i] /= pivot[i]
+    return good
+
+
+@jit
+def invert(out: Array, L: Array) -> None:
+    """Inverses of a stretch of lower triangles."""
+    k = L.shape[0]
+    out[:] = 0.0
+    for b in range(k):
+        out[b, b, :] = 1.0 / L[b, b]
+        for a in range(b + 1, k):
+            own, pivot = out[a, b], L[a, a]
+            for l in range(b, a):
+                left, right = L[a, l], out[l, b]
+                for i in range(STRETCH):
+                    own[i] -= left[i] * right[i]
+            for i in range(STRETCH):
+                own[i] /= pivot[i]
+
 
 @jit
 def pattern_factors(lower: Array, count: Array, lam: Array) -> tuple[float, bool, Array, Array, Array]:
     """log|V|, whether all K are positive definite, and per pattern K = L L': L^-1, L_C K^-1 and M = L_C K^-1 L_C'."""
     U, k, _ = lower.shape
-    inner, outer, M = np.zeros((U, k, k)), np.zeros((U, k, k)), np.zeros((U, k, k))
-    half, K, back = np.empty((k, k)), np.empty((k, k)), np.empty((k, k))
-    logdet = 0.0
-    for u in range(U):
-        for a in range(k):
-            for b in range(k):
-                total = 0.0
-                for l in range(k):
-                    total += lam[l, a] * lower[u, l, b]
-                half[a, b] = total
-        for a in range(k):
-            for b in range(a + 1):
-                total = 1.0 if a == b else 0.0
-                for l in range(k):
-                    total += half[l, a] * half[l, b]
-                K[a, b] = total
-        product = 1.0
-        for a in range(k):
-            for b in range(a + 1):
-                total = K[a, b]
-                for l in range(b):
-                    total -= K[a, l] * K[b, l]
-                if a == b:
-                    if not total > 0.0:
-                        return 0.0, False, inner, outer, M
-                    K[a, a] = np.sqrt(total)
-                    product *= K[a, a]
-                else:
-                    K[a, b] = total / K[b, b]
-        logdet += 2.0 * count[u] * np.log(product)
+    inner, outer, M = np.empty((U, k, k)), np.empty((U, k, k)), np.empty((U, k, k))
+    own, half, K = np.empty((k, k, STRETCH)), np.empty((k, k, STRETCH)), np.empty((k, k, STRETCH))
+    inverse, back, product = np.empty((k, k, STRETCH)), np.empty((k, k, STRETCH)), np.empty((k, k, STRETCH))
+    turned, every, logdet = np.empty((k, k, STRETCH)), np.arange(U), 0.0
+    for a in range(k):
         for b in range(k):
-            for a in range(b, k):
-                total = 1.0 if a == b else 0.0
-                for l in range(b, a):
-                    total -= K[a, l] * inner[u, l, b]
-                inner[u, a, b] = total / K[a, a]
-        for a in range(k):
-            for b in range(k):
-                total = 0.0
-                for l in range(b + 1):
-                    total += inner[u, b, l] * lower[u, a, l]
-                back[a, b] = total
-        for a in range(k):
-            for b in range(k):
-                total = 0.0
-                for l in range(b, k):
-                    total += back[a, l] * inner[u, l, b]
-                outer[u, a, b] = total
-            for b in range(a + 1):
-                total = 0.0
-                for l in range(k):
-                    total += back[a, l] * back[b, l]
-                M[u, a, b] = total
-                M[u, b, a] = total
+            turned[a, b, :] = lam[b, a]
+    for first in range(0, U, STRETCH):
+        load(own, lower, every, first)
+        multiply(half, turned, own)
+        add_identity_square(K, half)
+        if not cholesky(K):
+            return 0.0, False, inner, outer, M
+        for i in range(min(STRETCH, U - first)):
+            pivots = 1.0
+            for a in range(k):
+                pivots *= K[a, a, i]
+            logdet += 2.0 * count[first + i] * np.log(pivots)
+        invert(inverse, K)
+        store(inner, inverse, first)
+        multiply_transposed(back, own, inverse)
+        multiply(product, back, inverse)
+        store(outer, product, first)
+        multiply_transposed(product, back, back)
+        store(M, product, first)
     return logdet, True, inner, outer, M
-
-
-@jit
-def level_products(out: Array, tiles: Array, pattern: Index, E: Array, first: int) -> None:
-    """out[i] = tiles[pattern[j]] E[j] for the levels j = first + i."""
-    rows, k, c = out.shape
-    for i in range(rows):
-        tile, own, to = tiles[pattern[first + i]], E[first + i], out[i]
-        for a in range(k):
-            for l in range(c):
-                to[a, l] = tile[a, 0] * own[0, l]
-            for b in range(1, k):
-                value = tile[a, b]
-                for l in range(c):
-                    to[a, l] += value * own[b, l]
-
-
-@jit
-def add_square(out: Array, X: Array) -> None:
-    """out += X'X on the lower triangle; four rows at a time."""
-    n, p = X.shape
-    whole = n - n % 4
-    for i in range(0, whole, 4):
-        for a in range(p):
-            u, v, w, x = X[i, a], X[i + 1, a], X[i + 2, a], X[i + 3, a]
-            for b in range(a + 1):
-                out[a, b] += u * X[i, b] + v * X[i + 1, b] + w * X[i + 2, b] + x * X[i + 3, b]
-    for i in range(whole, n):
-        for a in range(p):
-            for b in range(a + 1):
-                out[a, b] += X[i, a] * X[i, b]
 
 
 @jit
 def level_square(inner: Array, pattern: Index, E: Array, rest: Array) -> Array:
     """W = W_0 + sum Y_j'Y_j with Y_j = L^-1 E_j."""
     G, k, c = E.shape
-    W, Y = np.zeros((c, c)), np.empty((min(G, STRETCH), k, c))
+    W, every = np.zeros((c, c)), np.arange(G)
+    tile, own, Y = np.empty((k, k, STRETCH)), np.empty((k, c, STRETCH)), np.empty((k, c, STRETCH))
     for first in range(0, G, STRETCH):
-        part = Y[: min(STRETCH, G - first)]
-        level_products(part, inner, pattern, E, first)
-        add_square(W, part.reshape(-1, c))
+        load(tile, inner, pattern, first)
+        load(own, E, every, first)
+        multiply(Y, tile, own)
+        add_products(W, Y, Y)
     for a in range(c):
         for b in range(a + 1):
             W[b, a] = W[a, b]
@@ -118,15 +179,15 @@ def level_square(inner: Array, pattern: Index, E: Array, rest: Array) -> Array:
 
 @jit
 def rotate(out: Array, X: Array, rotation: Array) -> None:
-    """out = X rotation, upper triangular."""
-    n, c = X.shape
-    for i in range(n):
-        for l in range(c):
-            out[i, l] = 0.0
-        for b in range(c):
-            value = X[i, b]
-            for l in range(b, c):
-                out[i, l] += value * rotation[b, l]
+    """out[a, l] = sum over b of X[a, b] rotation[b, l], with an upper triangular rotation."""
+    for a in range(X.shape[0]):
+        for l in range(X.shape[1]):
+            to = out[a, l]
+            to[:] = 0.0
+            for b in range(l + 1):
+                own, value = X[a, b], rotation[b, l]
+                for i in range(STRETCH):
+                    to[i] += own[i] * value
 
 
 @jit
@@ -170,31 +231,38 @@ def least_squares(W: Array) -> tuple[bool, Array, Array, float, float, Array]:
 
 @jit
 def add_inside(inside: Array, pattern: Index, B: Array, first: int) -> None:
-    """inside[0, u] += B_x B_x', inside[1, u] += r r' on lower triangles, for the levels from `first` on."""
-    rows, k, c = B.shape
-    for i in range(rows):
-        u, own = pattern[first + i], B[i]
-        for a in range(k):
-            for b in range(a + 1):
-                total = 0.0
-                for l in range(c - 1):
-                    total += own[a, l] * own[b, l]
-                inside[0, u, a, b] += total
-                inside[1, u, a, b] += own[a, c - 1] * own[b, c - 1]
+    """inside[0, u] += B_x B_x', inside[1, u] += r r' on lower triangles, for a stretch of levels."""
+    k, c, _ = B.shape
+    products = np.empty(STRETCH)
+    for a in range(k):
+        for b in range(a + 1):
+            products[:] = 0.0
+            for l in range(c - 1):
+                left, right = B[a, l], B[b, l]
+                for i in range(STRETCH):
+                    products[i] += left[i] * right[i]
+            left, right = B[a, c - 1], B[b, c - 1]
+            for i in range(min(STRETCH, len(pattern) - first)):
+                inside[0, pattern[first + i], a, b] += products[i]
+                inside[1, pattern[first + i], a, b] += left[i] * right[i]
 
 
 @jit
 def backward(outer: Array, pattern: Index, E: Array, rotation: Array, inside: Array) -> Array:
     """(kc, kc) sums over levels of vec(B_j)vec(B_j)', on the lower triangle; B_j = L_C K^-1 E_j rotation."""
     G, k, c = E.shape
-    squares, Y, B = np.zeros((k * c, k * c)), np.empty((min(G, STRETCH), k, c)), np.empty((min(G, STRETCH), k, c))
+    squares, every = np.zeros((k * c, k * c)), np.arange(G)
+    tile = np.empty((k, k, STRETCH))
+    own, Y, B = np.empty((k, c, STRETCH)), np.empty((k, c, STRETCH)), np.empty((k, c, STRETCH))
     for first in range(0, G, STRETCH):
-        rows = min(STRETCH, G - first)
-        level_products(Y[:rows], outer, pattern, E, first)
-        rotate(B[:rows].reshape(-1, c), Y[:rows].reshape(-1, c), rotation)
-        add_square(squares, B[:rows].reshape(-1, k * c))
+        load(tile, outer, pattern, first)
+        load(own, E, every, first)
+        multiply(Y, tile, own)
+        rotate(B, Y, rotation)
+        flat = B.reshape(1, k * c, STRETCH)
+        add_products(squares, flat, flat)
         if inside.shape[1]:
-            add_inside(inside, pattern, B[:rows], first)
+            add_inside(inside, pattern, B, first)
     return squares
 
 
