@@ -13,7 +13,13 @@ DDF: dict[str, str] = {
     "containment": "containment degrees of freedom",
     "residual": "residual degrees of freedom",
     "asymptotic": "z tests (asymptotic; too optimistic in small samples)",
+    "CR0": "cluster-robust standard errors (CR0) and Satterthwaite's degrees of freedom",
+    "CR1": "cluster-robust standard errors (CR1) and Satterthwaite's degrees of freedom",
+    "CR2": "cluster-robust standard errors (CR2) and Satterthwaite's degrees of freedom",
+    "CR3": "cluster-robust standard errors (CR3) and Satterthwaite's degrees of freedom",
 }
+ROBUST = ("CR0", "CR1", "CR2", "CR3")
+WITHOUT_RANDOM = ("asymptotic", *ROBUST)  # the methods that a model without random effects has besides its exact residual df
 
 
 def check_ddf(ddf: str) -> str:

@@ -121,9 +121,9 @@ def eigenvalues(gram: Gram) -> tuple[Array, Array]:
     zz, r = gram.zz[0], gram.rank
     m, k, _ = zz.shape
     xi = np.linalg.eigvalsh(zz).ravel()
-    full = np.zeros((m, k, m, k))
-    full[np.arange(m), :, np.arange(m), :] = zz
-    full = full.reshape(m * k, m * k)
+    tiles = np.zeros((m, k, m, k))
+    tiles[np.arange(m), :, np.arange(m), :] = zz
+    full = tiles.reshape(m * k, m * k)
     if r:
         zx = gram.zw[0][:, :, :r].reshape(m * k, r)
         full = full - zx @ np.linalg.solve(gram.ww[:r, :r], zx.T)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from ranef.fit.methods import ROBUST
 from ranef.inference.ddf.base import Denominator, FTest
 from ranef.inference.ddf.between_within import BetweenWithin
 from ranef.inference.ddf.containment import Containment
@@ -27,9 +28,15 @@ METHODS: dict[str, Callable[[Fit], Denominator]] = {
 }
 
 
+def _robust(fit: Fit, kind: str) -> Denominator:
+    from ranef.inference.robust import Robust
+
+    return Robust.of(fit, kind)
+
+
 def denominator(fit: Fit, method: str) -> Denominator:
     """The method called `method`, ready to answer for a fit. Raises ModelError where it does not apply."""
-    return METHODS[method](fit)
+    return _robust(fit, method) if method in ROBUST else METHODS[method](fit)
 
 
 __all__ = ["METHODS", "Denominator", "FTest", "denominator"]

@@ -126,7 +126,7 @@ def influence(fit: Fit, by: Any = None, method: Method | None = None) -> Influen
         covratio         |Var_(i)(beta_(i))| / |Var(beta)|
         cooks_theta      the first formula for the variance parameters, with their asymptotic covariance
         hat, dffits      leverage on the own fitted value, and its scaled change
-        cooks_conditional  (r / (sigma (1 - h)))^2 h / p with conditional residuals: lme4's cooks.distance of rows, not a change of beta
+        cooks_conditional  (r / (sigma (1 - h)))^2 h / p, conditional residuals: lme4's cooks.distance of rows, no change of beta
 
     lme4 multiplies the first by (m - p) / m for m clusters.
 

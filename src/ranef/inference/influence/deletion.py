@@ -11,16 +11,16 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from scipy.linalg import solve_triangular
 
 from ranef.core.criterion import Criterion
-from ranef.core.gram import Gram, Pair, block_codes, block_columns, response_and_fixed
+from ranef.core.gram import Gram, Pair, block_codes, block_columns
 from ranef.core.pieces import LinAlgError
 from ranef.core.solution import Solution
 from ranef.covariance.base import Array
 from ranef.design import Codes
 from ranef.inference.clusters import top_grouping
 from ranef.inference.parameters import Names, of_solution
+from ranef.inference.rows import standard_rows
 from ranef.inference.starts import lifted
 from ranef.optim import minimise
 from ranef.optim.newton import units
@@ -50,9 +50,7 @@ class Deletion:
         gram, design = fit.criterion.gram, fit.model.design
         standard, everything = gram.standard, slice(None)
         root = None if design.weights is None else np.sqrt(design.weights)
-        w = response_and_fixed(standard, everything)
-        if standard.orthonormal is None and standard.rank:
-            w[:, :-1] = solve_triangular(standard.upper, w[:, :-1].T, trans="T").T
+        w = standard_rows(fit)
         if root is not None:
             w *= root[:, None]
         z, codes = [], []

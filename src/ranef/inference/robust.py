@@ -1,0 +1,196 @@
+"""Cluster-robust covariances of the coefficients, and tests with small-sample degrees of freedom.
+
+With e = y - X beta, V the fitted covariance (relative to sigma^2) and M = (X'V^-1X)^-1,
+
+    Var(beta) = M [ sum over clusters of X_c'V_c^-1 A_c e_c e_c'A_c V_c^-1 X_c ] M            R_c = V_c - X_c M X_c'
+
+    CR0   A = I                                             Liang and Zeger (1986), Biometrika 73, 13-22
+    CR1   A = sqrt(J / (J - 1)) I, J clusters
+    CR2   A V-symmetric with A R A' = V: unbiased if V is right     Bell and McCaffrey (2002); Pustejovsky and Tipton (2018), eq. 9
+    CR3   A = V R^-1, close to the jackknife
+
+Degrees of freedom are Satterthwaite's under the working V: with T_c = A_c'V_c^-1 X_c M l, the estimator is a quadratic form with
+P_cd = T_c'R_cd T_d and df = (tr P)^2 / tr P^2. A joint test of q contrasts is Hotelling's with eta degrees of freedom:
+Pustejovsky and Tipton (2018), J. Bus. Econ. Stat. 36, 672-683, section 3.2 ("HTZ").
+
+Work is done cluster by cluster. A cluster of many equally weighted rows is first rotated into the span of its [X Z], outside of
+which V, R and A are multiples of the identity.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ranef.covariance.base import Array
+from ranef.design import Codes
+from ranef.errors import ModelError
+from ranef.fit.points import Points, design_points
+from ranef.fit.rows import needs_rows
+from ranef.inference.clusters import clusters_of, groupings, is_nested
+from ranef.inference.ddf.base import Denominator, FTest, principal
+from ranef.inference.rows import whitened_rows
+
+if TYPE_CHECKING:
+    from ranef.fit.fit import Fit
+
+KINDS = ("CR0", "CR1", "CR2", "CR3")
+LARGE = 64  # rows of a cluster from which the rotation pays
+NULL = 1e-10  # an eigenvalue of B below this share of the largest is zero
+
+
+@dataclass(frozen=True, eq=False)
+class Robust(Denominator):
+    """The sandwich of one kind and its parts, in the basis in which M = I."""
+
+    kind: str
+    cluster: str
+    scores: Array  # (J, r) X_c'V_c^-1 A_c e_c
+    own: Array  # (J, r, r) T_c'V_c T_c
+    shared: Array  # (J, r, r) T_c'X_c
+
+    @classmethod
+    def of(cls, fit: Fit, kind: str, cluster: Any = None) -> Robust:
+        """Raises ModelError for an unknown kind, for clusters that share random effects, and for fewer than two clusters."""
+        needs_rows(fit, "Robust covariances")
+        if kind not in KINDS:
+            raise ModelError(f"kind={kind!r} is not known.", hint=f"Use one of: {', '.join(KINDS)}.")
+        name, _, codes = clusters_of(fit, cluster)
+        for group in groupings(fit).values():
+            if not is_nested(group.codes, codes):
+                raise ModelError(
+                    f"Levels of {group.name} occur in several clusters of {name}: the clusters are not independent.",
+                    hint="Use clusters that contain all grouping factors of the model.",
+                )
+        J = int(codes.max()) + 1
+        if J < 2:
+            raise ModelError(f"{name} has one cluster only; a robust covariance needs several.")
+        r = fit.criterion.gram.rank
+        scores, own, shared = np.empty((J, r)), np.empty((J, r, r)), np.empty((J, r, r))
+        for which, X, e, V in _stacks(fit, codes):
+            A = _adjustment(kind, X, V)
+            T = np.swapaxes(A, 1, 2) @ np.linalg.solve(V, X)
+            scores[which] = np.einsum("cnr,cn->cr", T, e)
+            own[which], shared[which] = np.swapaxes(T, 1, 2) @ V @ T, np.swapaxes(T, 1, 2) @ X
+        factor = np.sqrt(J / (J - 1)) if kind == "CR1" else 1.0
+        return cls(fit, kind, name, factor * scores, factor**2 * own, factor * shared)
+
+    @property
+    def vcov(self) -> Array:
+        """(p, p)"""
+        half = self.scores @ self.fit.solution.white.T
+        return half.T @ half
+
+    def df(self, L: Array) -> Array:
+        """(c,) Satterthwaite's, of each row."""
+        out = []
+        for row in L @ self.fit.solution.white:
+            a = np.einsum("i,cij,j->c", row, self.own, row)
+            B = np.einsum("i,cij->cj", row, self.shared)
+            trace = float(np.sum(a) - np.sum(B**2))
+            out.append(trace**2 / _second_trace(a[:, None, None], B[:, None, :]))
+        return np.array(out)
+
+    def test(self, L: Array, value: Array) -> FTest:
+        """Hotelling's T^2 with eta from the variances of the covariance estimate."""
+        difference = L @ self.fit.solution.beta - value
+        values, vectors = principal(L @ self.vcov @ L.T, difference)
+        q = len(values)
+        if not q:
+            return FTest(float("nan"), 0, float("nan"))
+        wald = float(np.mean((vectors.T @ difference) ** 2 / values))
+        if q == 1:
+            return FTest(wald, 1, float(self.df(vectors.T @ L)[0]))
+        eta = self._eta(vectors.T @ L @ self.fit.solution.white)
+        den = eta - q + 1.0
+        return FTest(wald, q, den, den / eta) if den > 0 else FTest(float("nan"), q, float("nan"))
+
+    def _eta(self, rows: Array) -> float:
+        """q (q + 1) over the summed variances of the elements of the estimate, standardised by its expectation."""
+        a = rows @ self.own @ rows.T
+        B = rows @ self.shared
+        expected = a.sum(axis=0) - np.einsum("cqr,csr->qs", B, B)
+        root = np.linalg.inv(np.linalg.cholesky(expected))
+        q = len(rows)
+        return q * (q + 1) / _variances(root @ a @ root.T, root @ B)
+
+
+def _second_trace(a: Array, B: Array) -> float:
+    """tr P^2 over pairs of clusters of P_cd = [c = d] a_c - B_c B_d' for one contrast."""
+    return _variances(a, B) / 2.0
+
+
+def _variances(a: Array, B: Array) -> float:
+    """Sum over pairs of clusters of (tr P_cd)^2 + tr P_cd P_cd, P_cd = [c = d] a_c - B_c B_d', a (J, q, q), B (J, q, r)."""
+    traces, lengths = np.trace(a, axis1=1, axis2=2), np.einsum("cqr,cqr->c", B, B)
+    flat = B.reshape(len(B), -1)
+    S = (flat.T @ flat).reshape(*B.shape[1:], *B.shape[1:])
+    first = np.sum(traces**2) - 2.0 * traces @ lengths + np.sum(S**2)
+    own = np.einsum("cqs,csq->", a, a) - 2.0 * np.einsum("cqs,csr,cqr->", a, B, B)
+    return float(first + own + np.einsum("sitj,tisj->", S, S))
+
+
+def _stacks(fit: Fit, codes: Codes) -> Iterator[tuple[Codes, Array, Array, Array]]:
+    """Clusters of the same size together: which (c,), whitened X (c, n, r), residuals e (c, n) and V (c, n, n)."""
+    solution, points = fit.solution, design_points(fit.model.design, fit.criterion.layout)
+    X, e = whitened_rows(fit)
+    roots = [solution.root(f) for f in range(len(points.z))]
+    order = np.argsort(codes, kind="stable")
+    stacks: dict[int, list[tuple[int, Array, Array, Array]]] = defaultdict(list)
+    for c, rows in enumerate(np.split(order, np.cumsum(np.bincount(codes))[:-1])):
+        Z, noise = _random_columns(points, roots, rows), points.noise[rows]
+        own, residual = X[rows], e[rows]
+        if len(rows) > max(LARGE, own.shape[1] + Z.shape[1]) and np.ptp(noise) == 0.0:
+            Q = np.linalg.qr(np.hstack([own, Z]))[0]
+            own, residual, Z, noise = Q.T @ own, Q.T @ residual, Q.T @ Z, noise[: Q.shape[1]]
+        stacks[len(own)].append((c, own, residual, np.diag(noise) + Z @ Z.T))
+    for parts in stacks.values():
+        which, own_, residuals, V = zip(*parts, strict=True)
+        yield np.array(which), np.stack(own_), np.stack(residuals), np.stack(V)
+
+
+def _random_columns(points: Points, roots: list[Array], rows: Codes) -> Array:
+    """(n, levels k) of a cluster, such that V - diag(noise) = Z Z'."""
+    out = [np.zeros((len(rows), 0))]
+    for codes, z, root in zip(points.codes, points.z, roots, strict=True):
+        levels, place = np.unique(codes[rows], return_inverse=True)
+        dense = np.zeros((len(rows), len(levels), root.shape[1]))
+        dense[np.arange(len(rows)), place] = z[rows] @ root
+        out.append(dense.reshape(len(rows), -1))
+    return np.hstack(out)
+
+
+def _adjustment(kind: str, X: Array, V: Array) -> Array:
+    """(c, n, n) A."""
+    n = V.shape[1]
+    if kind in ("CR0", "CR1"):
+        return np.broadcast_to(np.eye(n), V.shape)
+    R = V - X @ np.swapaxes(X, 1, 2)
+    if kind == "CR3":
+        return V @ np.linalg.pinv(R, rcond=NULL, hermitian=True)
+    D = np.swapaxes(np.linalg.cholesky(V), 1, 2)
+    values, vectors = np.linalg.eigh(D @ R @ np.swapaxes(D, 1, 2))
+    live = values > NULL * values[:, -1:]
+    power = np.where(live, 1.0 / np.sqrt(np.where(live, values, 1.0)), 0.0)
+    inner = (vectors * power[:, None, :]) @ np.swapaxes(vectors, 1, 2)
+    return np.swapaxes(D, 1, 2) @ inner @ D
+
+
+def robust(fit: Fit, kind: str = "CR2", cluster: Any = None) -> Fit:
+    """The same fit, reported and tested with a cluster-robust covariance: summary, test, anova, intervals and marginal means.
+
+    cluster
+        A grouping factor, another column of the data, or an array with a value for each row; by default the grouping factor that
+        contains all others, and each row by itself in a model without random terms (HC0, HC3).
+
+    The coefficients do not change. `test(..., ddf="CR2")` does the same for one question with the default clusters.
+    Raises ModelError where levels of a random factor occur in several clusters.
+    """
+    found = Robust.of(fit, kind, cluster)
+    out = replace(fit, model=replace(fit.model, options=replace(fit.model.options, ddf=kind)))
+    out._denominators[kind] = found
+    return out
