@@ -16,25 +16,27 @@ import numpy as np
 from ranef.design import Array
 from ranef.fit.points import design_points
 from ranef.inference.parts import Part, Parts
-from ranef.inference.ratios import DELTA, Estimate, quantile, ratio, share
+from ranef.inference.ratios import Estimate, quantile, ratio, share
 from ranef.inference.variance import averaging
 from ranef.table import Table
 
 if TYPE_CHECKING:
     from ranef.fit.fit import Fit
+    from ranef.inference.bootstrap import Bootstrap
 
 BETWEEN, WITHIN = "mean, between effects", "within effects"
 
 
-def design_effect(fit: Fit, *, level: float = 0.95) -> Table:
+def design_effect(fit: Fit, *, level: float = 0.95, bootstrap: Bootstrap | None = None) -> Table:
     """Design effects and effective sample sizes: quantity group cluster_size estimate conf_low conf_high effective_rows.
 
     A row for each grouping factor alone, one for all together where there are several, and one for effects that vary within the
-    levels of all. `cluster_size` is that of equal clusters with the same design effect. A variance of zero gives the limit 1.
-    Raises ModelError for a saved model (which has no rows).
+    levels of all. Intervals are by the delta method, or percentiles of `ranef.bootstrap(m, 1000)` where that is given.
+    `cluster_size` is that of equal clusters with the same design effect. A variance of zero gives the limit 1. Raises ModelError
+    for a saved model (which has no rows).
     """
     quantile(level)
-    parts, n = Parts.of(fit), fit.nobs
+    parts, n = Parts.of(fit, bootstrap=bootstrap), fit.nobs
     total = Part.stack([parts.all_random, parts.residual])
     rows: list[tuple[str, str | None, float | None, Estimate]] = []
     for f, factor in enumerate(parts.factors):
@@ -55,7 +57,7 @@ def design_effect(fit: Fit, *, level: float = 0.95) -> Table:
         "conf_high": np.array([estimate.high for *_, estimate in rows]),
         "effective_rows": np.array([n / estimate.value for *_, estimate in rows]),
     }
-    notes = (f"Against {n:,} independent rows.", *averaging(parts, None), DELTA)
+    notes = (f"Against {n:,} independent rows.", *averaging(parts, None), parts.note)
     headings = {"estimate": "Design effect"}
     return Table(columns, title="Design effects", notes=notes, level=level, headings=headings, frame_kind=fit.model.rows.frame)
 

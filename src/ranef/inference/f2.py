@@ -18,7 +18,7 @@ from ranef.errors import ModelError
 from ranef.inference.comparable import refuse_different_data
 from ranef.inference.parts import Part, Parts
 from ranef.inference.r2 import PART, term_parts
-from ranef.inference.ratios import DELTA, ratio
+from ranef.inference.ratios import ratio
 from ranef.inference.resample import limits_note, percentiles, together
 from ranef.table import Table
 
@@ -68,7 +68,7 @@ def _of_term(fit: Fit, label: str, level: float) -> Table:
         "conf_low": np.array([found.low]),
         "conf_high": np.array([found.high]),
     }
-    return _table(columns, fit, (PART, DELTA), level)
+    return _table(columns, fit, (PART, parts.note), level)
 
 
 def _table(columns: dict[str, object], fit: Fit, notes: tuple[str, ...], level: float | None) -> Table:

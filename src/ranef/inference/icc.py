@@ -20,23 +20,25 @@ import numpy as np
 
 from ranef.fit.points import design_points
 from ranef.inference.parts import Part, Parts
-from ranef.inference.ratios import DELTA, Estimate, share, share_of
+from ranef.inference.ratios import Estimate, share, share_of
 from ranef.inference.variance import averaging
 from ranef.table import Table
 
 if TYPE_CHECKING:
     from ranef.fit.fit import Fit
+    from ranef.inference.bootstrap import Bootstrap
 
 INTERCEPT = "(Intercept)"
 
 
-def icc(fit: Fit, *, at: Mapping[str, Any] | None = None, level: float = 0.95) -> Table:
+def icc(fit: Fit, *, at: Mapping[str, Any] | None = None, level: float = 0.95, bootstrap: Bootstrap | None = None) -> Table:
     """Intraclass correlations: quantity group estimate std_error conf_low conf_high.
 
-    `at`, such as ``{"Days": 0}``, asks for them at values of covariates, on which they depend where slopes are random. A
-    singular fit has the limit of zero variances. Raises ModelError for a saved model and DataError for an unknown column in `at`.
+    Intervals are by the delta method, or percentiles of `ranef.bootstrap(m, 1000)` where that is given as `bootstrap`. `at`, such
+    as ``{"Days": 0}``, asks for them at values of covariates, on which they depend where slopes are random. A singular fit has
+    the limit of zero variances. Raises ModelError for a saved model and DataError for an unknown column in `at`.
     """
-    parts = Parts.of(fit, at)
+    parts = Parts.of(fit, at, bootstrap)
     rows = list(_rows(parts, level, stated=at is not None))
     columns = {
         "quantity": [quantity for quantity, _, _ in rows],
@@ -46,7 +48,7 @@ def icc(fit: Fit, *, at: Mapping[str, Any] | None = None, level: float = 0.95) -
         "conf_low": np.array([estimate.low for _, _, estimate in rows]),
         "conf_high": np.array([estimate.high for _, _, estimate in rows]),
     }
-    notes = (*averaging(parts, at), DELTA)
+    notes = (*averaging(parts, at), parts.note)
     return Table(columns, title="Intraclass correlations", notes=notes, level=level, frame_kind=fit.model.rows.frame)
 
 

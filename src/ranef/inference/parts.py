@@ -24,9 +24,13 @@ from ranef.fit.effects import Factor, factors
 from ranef.fit.points import design_points
 from ranef.fit.rows import data_used, needs_rows
 from ranef.inference.boundary import farthest
+from ranef.inference.sample import Sample
 
 if TYPE_CHECKING:
     from ranef.fit.fit import Fit
+    from ranef.inference.bootstrap import Bootstrap
+
+DELTA = "Intervals by the delta method, on the logarithm of the ratio to what remains."
 
 
 def _nowhere(drop: float) -> float:
@@ -38,13 +42,14 @@ class Part:
     """A part of the variance: |root|^2, with the derivatives of the root in (beta, theta, log sigma^2).
 
     `noise` is what |root|^2 would be on average, were it taken from estimated effects that are zero. `reach` says how long a
-    root of zero can become before the criterion rises by a number.
+    root of zero can become before the criterion rises by a number. `draws` are the values of the part in bootstrap refits.
     """
 
     root: Array  # (r,)
     jacobian: Array  # (r, p + q + 1)
     noise: float = 0.0
     reach: Callable[[float], float] = _nowhere
+    draws: Array | None = None  # (b,)
 
     @cached_property
     def variance(self) -> float:
@@ -53,13 +58,16 @@ class Part:
     def times(self, factor: float) -> Part:
         """This part `factor` times."""
         root = float(np.sqrt(factor))
-        return Part(root * self.root, root * self.jacobian, factor * self.noise, lambda drop: root * self.reach(drop))
+        draws = None if self.draws is None else factor * self.draws
+        return Part(root * self.root, root * self.jacobian, factor * self.noise, lambda drop: root * self.reach(drop), draws)
 
     @classmethod
     def stack(cls, parts: list[Part]) -> Part:
         """The sum of parts."""
         root, jacobian = (np.concatenate([getattr(part, name) for part in parts]) for name in ("root", "jacobian"))
-        return cls(root, jacobian, sum(part.noise for part in parts), lambda drop: max(part.reach(drop) for part in parts))
+        draws = [part.draws for part in parts if part.draws is not None]
+        total = np.sum(draws, axis=0) if draws else None
+        return cls(root, jacobian, sum(part.noise for part in parts), lambda drop: max(part.reach(drop) for part in parts), total)
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,18 +77,26 @@ class Parts:
     fit: Fit
     X: Array  # (n, p)
     z: tuple[Array, ...]  # (n, k) by grouping factor
+    sample: Sample | None = None
 
     @classmethod
-    def of(cls, fit: Fit, at: Mapping[str, Any] | None = None) -> Parts:
-        """`at` sets columns of the data to one value in every row.
+    def of(cls, fit: Fit, at: Mapping[str, Any] | None = None, bootstrap: Bootstrap | None = None) -> Parts:
+        """`at` sets columns of the data to one value in every row; with a bootstrap all parts have draws.
 
-        Raises ModelError for a saved model, which has no rows, and DataError for a column that the model does not read.
+        Raises ModelError for a saved model, which has no rows, and for the bootstrap of another fit; DataError for a column that
+        the model does not read.
         """
         needs_rows(fit, "An effect size")
+        sample = None if bootstrap is None else Sample.of(bootstrap, fit)
         if at is None:
             points = design_points(fit.model.design, fit.criterion.layout)
-            return cls(fit, points.X, points.z)
-        return cls(fit, *_rows_at(fit, at))
+            return cls(fit, points.X, points.z, sample)
+        return cls(fit, *_rows_at(fit, at), sample)
+
+    @property
+    def note(self) -> str:
+        """Where the intervals come from."""
+        return DELTA if self.sample is None else self.sample.note
 
     @cached_property
     def factors(self) -> tuple[Factor, ...]:
@@ -111,7 +127,8 @@ class Parts:
         solution = self.fit.solution
         jacobian = np.zeros((len(R), self._size))
         jacobian[:, : R.shape[1]] = R
-        return Part(R @ solution.beta, jacobian, float(np.sum((solution.sigma * R @ solution.white) ** 2)))
+        draws = None if self.sample is None else np.sum((self.sample.beta @ R.T) ** 2, axis=1)
+        return Part(R @ solution.beta, jacobian, float(np.sum((solution.sigma * R @ solution.white) ** 2)), draws=draws)
 
     @cached_property
     def random(self) -> tuple[Part, ...]:
@@ -136,7 +153,8 @@ class Parts:
             jacobian[:, p + part.theta.start : p + part.theta.stop] = places.reshape(len(slopes), -1).T
         jacobian[:, -1] = root / 2.0
         noise = layout.blocks[f].levels * float(np.sum((R @ np.linalg.pinv(self._z_root[f])) ** 2)) * solution.sigma**2
-        return Part(root, jacobian, noise, partial(farthest, solution, jacobian[:, p:-1]))
+        draws = None if self.sample is None else np.einsum("ri,bij,rj->b", R, self.sample.omegas[f], R)
+        return Part(root, jacobian, noise, partial(farthest, solution, jacobian[:, p:-1]), draws)
 
     @cached_property
     def _z_root(self) -> list[Array]:
@@ -149,7 +167,7 @@ class Parts:
         sigma = self.fit.solution.sigma
         jacobian = np.zeros((1, self._size))
         jacobian[0, -1] = sigma / 2.0
-        return Part(np.array([sigma]), jacobian)
+        return Part(np.array([sigma]), jacobian, draws=None if self.sample is None else self.sample.sigma2)
 
     @property
     def all_random(self) -> Part:

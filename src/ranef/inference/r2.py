@@ -20,26 +20,28 @@ from ranef.design import Array
 from ranef.errors import ModelError
 from ranef.formula import term_label
 from ranef.inference.parts import Part, Parts, root_of_covariance
-from ranef.inference.ratios import DELTA, Estimate, share
+from ranef.inference.ratios import Estimate, share
 from ranef.inference.variance import averaging
 from ranef.table import Table
 
 if TYPE_CHECKING:
     from ranef.fit.fit import Fit
+    from ranef.inference.bootstrap import Bootstrap
 
 ALIASED = 1e-9
 PART = "The part of a term is what only it, and no term without it, explains of the fitted mean."
 
 
-def r2(fit: Fit, *, by: Literal["term"] | None = None, level: float = 0.95) -> Table:
+def r2(fit: Fit, *, by: Literal["term"] | None = None, level: float = 0.95, bootstrap: Bootstrap | None = None) -> Table:
     """R2: quantity [term] estimate std_error conf_low conf_high.
 
     Marginal and conditional; for a model without random effects the multiple R2 and the adjusted one. `by="term"` adds the part
-    of each fixed term. A singular fit has the limit of zero variances. Raises ModelError for a saved model (which has no rows).
+    of each fixed term. Intervals are by the delta method, or percentiles of `ranef.bootstrap(m, 1000)` where that is given as
+    `bootstrap`. A singular fit has the limit of zero variances. Raises ModelError for a saved model (which has no rows).
     """
     if by not in (None, "term"):
         raise ModelError(f"by={by!r} is not known.", hint='Use by="term" or leave it out.')
-    parts = Parts.of(fit)
+    parts = Parts.of(fit, bootstrap=bootstrap)
     rows = _whole(parts, level) + (_by_term(parts, level) if by else [])
     columns = {
         "quantity": [quantity for quantity, _, _ in rows],
@@ -51,7 +53,7 @@ def r2(fit: Fit, *, by: Literal["term"] | None = None, level: float = 0.95) -> T
     }
     if by is None:
         del columns["term"]
-    notes = (*averaging(parts, None), *((PART,) if by else ()), DELTA)
+    notes = (*averaging(parts, None), *((PART,) if by else ()), parts.note)
     return Table(columns, title="Explained variance (R²)", notes=notes, level=level, frame_kind=fit.model.rows.frame)
 
 

@@ -19,7 +19,6 @@ from ranef.errors import ModelError
 from ranef.inference.parts import Part
 
 VANISHED = 1e-9  # of its noise: a smaller part counts as zero
-DELTA = "Intervals by the delta method, on the logarithm of the ratio to what remains."
 
 
 @dataclass(frozen=True)
@@ -49,6 +48,9 @@ def quantile(level: float) -> float:
 
 def ratio(a: Part, b: Part, spread: Array, level: float) -> Estimate:
     """|a|^2 / |b|^2, for a b that is not zero; `spread` is a root of the covariance of the parameters."""
+    if a.draws is not None:
+        assert b.draws is not None
+        return _percentiles(a.variance / b.variance, a.draws / b.draws, level)
     return _limits(a, b.variance, 2.0 * b.root @ b.jacobian, spread, level)
 
 
@@ -57,13 +59,16 @@ def share(a: Part, rest: Part, spread: Array, level: float) -> Estimate:
     if rest.variance == 0.0:
         whole = 1.0 if a.variance > 0.0 else 0.0
         return Estimate(whole, 0.0, whole, whole)
+    if a.draws is not None:
+        assert rest.draws is not None
+        return _percentiles(a.variance / (a.variance + rest.variance), a.draws / (a.draws + rest.draws), level)
     return _shared(ratio(a, rest, spread, level), level)
 
 
 def share_of(a: Part, total: Part, spread: Array, level: float) -> Estimate:
     """|a|^2 / |total|^2, for an a that need not be a part of the total; a share where it is less than the total."""
     rest = total.variance - a.variance
-    if rest <= 0.0:
+    if rest <= 0.0 or a.draws is not None:
         return ratio(a, total, spread, level)
     slope = 2.0 * (total.root @ total.jacobian - a.root @ a.jacobian)
     return _shared(_limits(a, rest, slope, spread, level), level)
@@ -71,6 +76,8 @@ def share_of(a: Part, total: Part, spread: Array, level: float) -> Estimate:
 
 def variance(a: Part, spread: Array, level: float) -> Estimate:
     """|a|^2."""
+    if a.draws is not None:
+        return _percentiles(a.variance, a.draws, level)
     return _limits(a, 1.0, np.zeros(len(spread)), spread, level)
 
 
@@ -81,6 +88,12 @@ def _shared(odds: Estimate, level: float) -> Estimate:
 
 def as_share(odds: float) -> float:
     return odds / (1.0 + odds) if np.isfinite(odds) else 1.0
+
+
+def _percentiles(value: float, draws: Array, level: float) -> Estimate:
+    quantile(level)
+    low, high = np.quantile(draws, [0.5 * (1.0 - level), 0.5 * (1.0 + level)])
+    return Estimate(value, float(draws.std(ddof=1)), float(low), float(high))
 
 
 def _limits(a: Part, base: float, base_slope: Array, spread: Array, level: float) -> Estimate:

@@ -9,11 +9,12 @@ import numpy as np
 
 from ranef.errors import ModelError
 from ranef.inference.parts import Part, Parts
-from ranef.inference.ratios import DELTA, share
+from ranef.inference.ratios import share
 from ranef.table import Table
 
 if TYPE_CHECKING:
     from ranef.fit.fit import Fit
+    from ranef.inference.bootstrap import Bootstrap
 
 AVERAGED = "The part of a random slope is its variance averaged over the rows (Johnson 2014)."
 AT = "Averaged over the rows, each with {values}."
@@ -27,6 +28,7 @@ def variance_partition(
     slopes: Literal["average", "variances"] = "average",
     fixed: bool = True,
     level: float = 0.95,
+    bootstrap: Bootstrap | None = None,
 ) -> Table:
     """The parts of the variance and their shares: component term variance share std_error conf_low conf_high.
 
@@ -41,6 +43,8 @@ def variance_partition(
         ``"variances"``: one for each random effect, with the variance of its coefficient.
     fixed
         Whether the variance of the fixed part counts in the total.
+    bootstrap
+        `ranef.bootstrap(m, 1000)`: percentile intervals from its refits, in place of the delta method.
 
     Raises ModelError for a saved model (which has no rows) and for unknown arguments; DataError for an unknown column in `at`.
     """
@@ -48,7 +52,7 @@ def variance_partition(
         raise ModelError(f"slopes={slopes!r} is not known.", hint='Use "average" or "variances".')
     if slopes == "variances" and at is not None:
         raise ModelError('at has no meaning with slopes="variances".', hint="Leave one of the two out.")
-    parts = Parts.of(fit, at)
+    parts = Parts.of(fit, at, bootstrap)
     rows: list[tuple[str, str | None, Part]] = [("Fixed effects", None, parts.fixed)] if fixed else []
     rows += [*_random_rows(parts, slopes), ("Residual", None, parts.residual)]
     every = [part for _, _, part in rows]
@@ -64,7 +68,7 @@ def variance_partition(
     }
     if slopes == "average":
         del columns["term"]
-    notes = (averaging(parts, at) if slopes == "average" else (RAW,)) + (DELTA,)
+    notes = (averaging(parts, at) if slopes == "average" else (RAW,)) + (parts.note,)
     return Table(columns, title="Parts of the variance", notes=notes, level=level, frame_kind=fit.model.rows.frame)
 
 
