@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ranef.design import Array
-from ranef.means.adjust import Side, Comparisons
+from ranef.means.adjust import Comparisons, Side
 from ranef.means.estimates import Estimates
 from ranef.means.links import Link
 from ranef.schema.values import level_text

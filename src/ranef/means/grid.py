@@ -161,8 +161,10 @@ def reference_grid(
         elif predictor.levels is not None:
             levels[name] = predictor.levels
         else:
+            named = isinstance(cov_reduce, Mapping) and name in cov_reduce
             rule = cov_reduce.get(name) if isinstance(cov_reduce, Mapping) else cov_reduce
-            levels[name], how = _reduced(predictor, rule, MANY if name in keep else FEW)
+            few = not named and len(predictor.distinct) <= (MANY if name in keep else FEW)
+            levels[name], how = (predictor.distinct, None) if few else _reduced(predictor, rule)
             if how is not None:
                 reduced[name] = how
     if nesting is None:
@@ -186,15 +188,13 @@ def _given(predictor: Predictor, values: Any) -> tuple[Any, ...]:
     return tuple(texts[level_text(value)] for value in chosen)
 
 
-def _reduced(predictor: Predictor, asked: Any, most: int) -> tuple[tuple[float, ...], str | None]:
-    """The values of a numeric predictor, and how they came about unless they are all that it has, which are at most `most`."""
+def _reduced(predictor: Predictor, asked: Any) -> tuple[tuple[float, ...], str | None]:
+    """The values that stand for a numeric predictor, and how they came about unless they are all that it has."""
     assert predictor.values is not None
     values = predictor.values[~np.isnan(predictor.values)]
     if asked is False:
         return tuple(np.unique(values).tolist()), None
     if asked is None or asked is True:
-        if len(predictor.distinct) <= most:
-            return predictor.distinct, None
         return (float(values.mean()),), "mean"
     if not callable(asked):
         raise ModelError(

@@ -140,13 +140,17 @@ def _shifted(node: Expression) -> tuple[float, float] | None:
     """(a, b) of an argument a + b y; None for anything else."""
     if isinstance(node, Name):
         return 0.0, 1.0
-    if isinstance(node, Operation) and len(node.operands) == 2:
-        left, right = node.operands
-        if node.operator in ("+", "-") and isinstance(left, Name) and isinstance(right, Literal):
-            return (1.0 if node.operator == "+" else -1.0) * float(right.value or 0), 1.0
-        if node.operator in ("*", "/") and isinstance(left, Name) and isinstance(right, Literal) and right.value:
-            return 0.0, float(right.value) ** (1.0 if node.operator == "*" else -1.0)
-    return None
+    if not isinstance(node, Operation) or len(node.operands) != 2:
+        return None
+    left, right = node.operands
+    if node.operator in ("+", "*") and isinstance(left, Literal):
+        left, right = right, left
+    if not isinstance(left, Name) or not isinstance(right, Literal) or not isinstance(right.value, int | float):
+        return None
+    value = float(right.value)
+    rules = {"+": (value, 1.0), "-": (-value, 1.0), "*": (0.0, value), "/": (0.0, 1.0 / value if value else 0.0)}
+    found = rules.get(node.operator)
+    return found if found is not None and found[1] != 0 else None
 
 
 def _after(link: Link, name: str, shift: float, scale: float) -> Link:

@@ -59,8 +59,8 @@ class Predictor:
 
 
 def predictors(schema: Schema, data: Any, kept: Mask | None) -> dict[str, Predictor]:
-    """The predictors of the fixed part in the order in which the formula names them."""
-    nodes = [node for term in schema.formula.fixed for node in term.factors]
+    """The predictors of the fixed part, offsets included, in the order in which the formula names them."""
+    nodes = [*(node for term in schema.formula.fixed for node in term.factors), *schema.formula.offsets]
     nodes.sort(key=lambda node: node.start)
     frame = open_frame(data)
     names = columns_of(nodes, frame.names)

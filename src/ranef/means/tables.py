@@ -10,7 +10,7 @@ import numpy as np
 
 from ranef.design import Array
 from ranef.errors import ModelError
-from ranef.means.adjust import Side, Comparisons, applicable, check_adjust, critical_values, p_values, words
+from ranef.means.adjust import Comparisons, Side, applicable, check_adjust, critical_values, p_values, words
 from ranef.means.functions import Functions
 from ranef.table import Table
 
