@@ -17,6 +17,7 @@ from ranef.covariance.unstructured import lower_root
 Index = NDArray[np.intp]
 
 STEP = 1e-4  # of a variance: the error of a central difference is about its square, the rounding 1e-14 over it
+FARTHER = 10.0  # times the step of the forward difference, whose error is about the third power
 
 
 def omega_of(layout: Layout, factors: list[Array]) -> Array:
@@ -67,35 +68,47 @@ def expected_traces(criterion: Criterion, factors: list[Array], pieces: Pieces) 
 
 
 def _differenced(criterion: Criterion, factors: list[Array]) -> Array:
-    """An entry off the diagonal is moved together with its two variances, so that the covariance stays positive semi-definite."""
+    """Each effect is moved by a share of its own variance, or of 1 / rows per level where that is larger. An entry off the diagonal is
+    moved together with its two variances, so that the covariance stays positive semi-definite."""
     f, a, b = criterion.layout.directions
-    place = {(i, j): d for d, (i, j, k) in enumerate(zip(f, a, b, strict=True)) if j == k}
-    slopes = np.array([_slope(criterion, factors, i, j, k) for i, j, k in zip(f, a, b, strict=True)])
-    for d, (i, j, k) in enumerate(zip(f, a, b, strict=True)):
-        if j != k:
-            slopes[d] -= slopes[place[i, j]] + slopes[place[i, k]]
+    here = _traces(criterion, factors)
+    slopes, scales = np.empty((len(f), len(here))), np.empty(len(f))
+    diagonal: dict[tuple[int, int], Array] = {}
+    for d in np.argsort(a != b, kind="stable"):  # variances first
+        i, j, k = f[d], a[d], b[d]
+        v = np.zeros(criterion.layout.blocks[i].width)
+        v[[j, k]] = [_size(criterion, factors, i, j), _size(criterion, factors, i, k)]
+        slope, scales[d] = _slope(criterion, factors, here, i, np.outer(v, v)), v[j] * v[k]
+        if j == k:
+            diagonal[i, j] = slope
+        else:
+            slope = slope - diagonal[i, j] - diagonal[i, k]
+        slopes[d] = slope / scales[d]
     return -(slopes + slopes.T) / 2
 
 
-def _slope(criterion: Criterion, factors: list[Array], f: int, a: int, b: int) -> Array:
-    """(K,) change of tr P V_d as (e_a + e_b)(e_a + e_b)' (or e_a e_a') is added to Omega_f."""
-    lam = factors[f]
-    v = np.zeros(len(lam))
-    v[[a, b]] = 1.0
-    size = float(np.sum((lam[a] + lam[b] if a != b else lam[a]) ** 2))
-    block = criterion.layout.blocks[f]
-    delta = STEP * max(size, block.levels / criterion.gram.nobs)
+def _size(criterion: Criterion, factors: list[Array], f: int, a: int) -> float:
+    smallest = criterion.layout.blocks[f].levels / criterion.gram.nobs
+    return float(np.sqrt(max(np.sum(factors[f][a] ** 2), smallest)))
 
-    def at(steps: float) -> Array:
-        omega = lam @ lam.T + steps * delta * np.outer(v, v)
-        values, vectors = np.linalg.eigh(omega)
+
+def _traces(criterion: Criterion, factors: list[Array]) -> Array:
+    """(K,) tr P V_d."""
+    pieces = criterion.engine.pieces(factors, 1)
+    assert pieces.t is not None and pieces.F is not None
+    return np.asarray(pieces.t - np.trace(pieces.F[:, :-1, :-1], axis1=1, axis2=2))
+
+
+def _slope(criterion: Criterion, factors: list[Array], here: Array, f: int, direction: Array) -> Array:
+    """(K,) derivative of tr P V_d as the direction is added to Omega_f: by central differences, or forward from the boundary."""
+    omega = factors[f] @ factors[f].T
+
+    def at(step: float) -> Array:
+        values, vectors = np.linalg.eigh(omega + step * direction)
         root = lower_root(vectors * np.sqrt(np.clip(values, 0.0, None)))
-        moved = [*factors[:f], root, *factors[f + 1 :]]
-        pieces = criterion.engine.pieces(moved, 1)
-        assert pieces.t is not None and pieces.F is not None
-        return pieces.t - np.trace(pieces.F[:, :-1, :-1], axis1=1, axis2=2)
+        return _traces(criterion, [*factors[:f], root, *factors[f + 1 :]])
 
-    inside = np.linalg.eigvalsh(lam @ lam.T - delta * np.outer(v, v))[0] >= 0.0
-    if inside:
-        return (at(1.0) - at(-1.0)) / (2.0 * delta)
-    return (-3.0 * at(0.0) + 4.0 * at(1.0) - at(2.0)) / (2.0 * delta)
+    if np.linalg.eigvalsh(omega - STEP * direction)[0] >= 0.0:
+        return (at(STEP) - at(-STEP)) / (2.0 * STEP)
+    step = FARTHER * STEP
+    return (-11.0 * here + 18.0 * at(step) - 9.0 * at(2.0 * step) + 2.0 * at(3.0 * step)) / (6.0 * step)

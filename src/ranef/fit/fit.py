@@ -57,7 +57,8 @@ class Fit:
 
     def applicable(self, ddf: str) -> str:
         """The method that is used when `ddf` is asked for: without random effects classical tests are exact by the residual df."""
-        return check_ddf(ddf) if self.model.design.terms or ddf in WITHOUT_RANDOM else "residual"
+        known = check_ddf(ddf)
+        return known if self.model.design.terms or known in WITHOUT_RANDOM else "residual"
 
     @property
     def nobs(self) -> int:

@@ -13,7 +13,7 @@ from ranef.fit.methods import DDF
 from ranef.inference.comparable import deviance_of, on_one_likelihood, refuse_different_data
 from ranef.inference.conditional_aic import conditional_aic
 from ranef.inference.mixture import BoundaryP, boundary_p
-from ranef.inference.nested import restriction, cone_between
+from ranef.inference.nested import cone_between, restriction
 from ranef.table import Table
 
 if TYPE_CHECKING:
