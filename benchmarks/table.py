@@ -99,9 +99,7 @@ def ratios(problem: Problem, results: dict[str, Result]) -> tuple[str, str, str]
     if "cpu" not in ours:
         return "", "", ""
     lme4 = f"{results['lme4']['cpu'] / ours['cpu']:.1f} ({problem.bar:g})" if "cpu" in results.get("lme4", {}) else ""
-    peers = [
-        results[p]["cpu"] for p in PYTHON_PEERS if "cpu" in results.get(p, {}) and (exact(results, p) or problem.name == "refit")
-    ]
+    peers = [results[p]["cpu"] for p in PYTHON_PEERS if "cpu" in results.get(p, {}) and exact(results, p)]
     memory = [r["peak_mb"] for p, r in results.items() if p not in ("ranef", "lme4+tests") and "peak_mb" in r]
     return (lme4, f"{min(peers) / ours['cpu']:.2f}" if peers else "", f"{ours['peak_mb'] / min(memory):.2f}" if memory else "")
 
