@@ -83,7 +83,7 @@ class State:
     def projections(self) -> list[Array]:
         """Z'V^-1[X L^-T, y - X gamma] of each block of the layout, (m, k, r+1)."""
         rotation = self.gls.rotation()
-        return [part @ rotation for part in self.scores(self.data)]
+        return [(part.reshape(-1, len(rotation)) @ rotation).reshape(part.shape) for part in self.scores(self.data)]
 
     def apply(self, vectors: Sequence[Array]) -> list[Array]:
         """Z'V^-1 Z times vectors, (m, k, c) of each block of the layout."""
