@@ -12,6 +12,7 @@ from ranef.design import Array
 from ranef.errors import DataError, FormulaError
 from ranef.formula import expression_text
 from ranef.formula.expression import Call, Expression, Literal, Name, Operation, Sequence
+from ranef.schema.clusters import CLUSTER_FUNCTIONS
 from ranef.schema.frames import Frame, nearest
 from ranef.schema.functions import ARITHMETIC, COMPARISONS, ELEMENTWISE, LOGIC
 from ranef.schema.levels import FACTOR_FUNCTIONS
@@ -145,9 +146,10 @@ class Evaluator:
             return self._elementwise(node, *ELEMENTWISE[name])
         if name in STATEFUL:
             return self._stateful(node, STATEFUL[name])
-        if name in FACTOR_FUNCTIONS:
-            return FACTOR_FUNCTIONS[name](self, node)
-        known = sorted({*self.functions, *ELEMENTWISE, *STATEFUL, *FACTOR_FUNCTIONS, "I", "offset"})
+        for table in (FACTOR_FUNCTIONS, CLUSTER_FUNCTIONS):
+            if name in table:
+                return table[name](self, node)
+        known = sorted({*self.functions, *ELEMENTWISE, *STATEFUL, *FACTOR_FUNCTIONS, *CLUSTER_FUNCTIONS, "I", "offset"})
         raise self.error(node, f"unknown function {node.function!r}", nearest(name, known, "Functions"))
 
     def _only(self, node: Call) -> Expression:
