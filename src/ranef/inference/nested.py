@@ -101,8 +101,14 @@ def _placements(small: Fit, large: Fit) -> list[Placed] | None:
                 break
         else:
             return None
-    placed = [_place(j, term, parts, small.model.design.terms) for j, (term, parts) in enumerate(zip(terms, found, strict=True))]
-    return None if any(one is None for one in placed) else [one for one in placed if one is not None]
+    placed = []
+    for j, (f, part) in enumerate(large.criterion.layout.parts):
+        S = large.criterion.gram.z_map(f)[part.columns, part.columns]
+        one = _place(j, terms[j], found[j], small.model.design.terms, S)
+        if one is None:
+            return None
+        placed.append(one)
+    return placed
 
 
 def _map(term: RandomTerm, candidate: RandomTerm) -> Array | None:
@@ -130,12 +136,14 @@ def _fits(term: RandomTerm, candidate: RandomTerm, A: Array) -> bool:
     return term.covariance.word == candidate.covariance.word and term.width == candidate.width
 
 
-def _place(j: int, term: RandomTerm, parts: list[tuple[int, Array]], smaller: tuple[RandomTerm, ...]) -> Placed | None:
+def _place(j: int, term: RandomTerm, parts: list[tuple[int, Array]], smaller: tuple[RandomTerm, ...], S: Array) -> Placed | None:
+    """New columns are orthogonal to the old ones, and to each other, in standardised units (S)."""
     columns = np.hstack([np.zeros((term.width, 0)), *(A for _, A in parts)])
-    left, values, _ = np.linalg.svd(columns)
+    scaled = S @ columns
+    left, values, _ = np.linalg.svd(scaled / np.linalg.norm(scaled, axis=0))
     if columns.shape[1] and (columns.shape[1] > term.width or values[-1] < 1e-9 * values[0]):
         return None
-    rest = left[:, columns.shape[1] :]
+    rest = np.linalg.solve(S, left[:, columns.shape[1] :])
     if term.covariance.word != "un":
         rest = np.eye(term.width)[:, ~np.any(columns, axis=1)]
     inside = tuple((i, smaller[i].covariance.word if smaller[i].width > 1 else "un", A.shape[1]) for i, A in parts)
