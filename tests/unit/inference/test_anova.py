@@ -7,11 +7,11 @@ import itertools
 import numpy as np
 import pandas as pd
 import pytest
+from tests.unit.inference.examples import crossed
 
 import ranef
 from ranef.inference.estimable import Hypotheses
 from ranef.inference.terms import terms_of
-from tests.unit.inference.examples import crossed
 
 CODINGS = ("treatment", "sum", "helmert", "sas", "poly")
 

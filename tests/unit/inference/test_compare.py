@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import chi2
+from tests.unit.inference.examples import crossed
 
 import ranef
 from ranef.inference.conditional_aic import conditional_aic
 from ranef.inference.mixture import boundary_p, project, projection_shares
 from ranef.inference.nested import Cone, cone_between
-from tests.unit.inference.examples import crossed
 
 PAIRS = {
     # smaller, larger: free parameters, tested covariance matrices

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from tests.unit.inference.examples import crossed
 
 import ranef
 from ranef.fit.methods import DDF, ROBUST
 from ranef.inference.ddf import METHODS
 from ranef.inference.ddf.containment import rank
 from ranef.inference.ddf.satterthwaite import fai_cornelius
-from tests.unit.inference.examples import crossed
 
 CLASSICAL = [name for name in DDF if name not in ROBUST]
 MIXED = [name for name in CLASSICAL if name not in ("residual", "asymptotic")]

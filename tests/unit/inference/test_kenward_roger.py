@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from tests.reference.load import fitted as reference
+from tests.reference.load import reference_case
+from tests.unit.inference.examples import Twin, crossed
 
 import ranef
 from ranef.core.information import _differenced, expected_traces
 from ranef.core.kenward_roger import KenwardRoger, scaled_df
-from tests.reference.load import fitted as reference
-from tests.reference.load import reference_case
-from tests.unit.inference.examples import Twin, crossed
 
 FORMULAS = {
     "slopes": "y ~ x + a + (x | g)",

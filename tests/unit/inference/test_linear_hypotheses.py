@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.unit.inference.examples import crossed
 
 import ranef
 from ranef.inference.hypothesis import hypothesis
 from ranef.inference.linear_text import read_hypotheses
-from tests.unit.inference.examples import crossed
 
 NAMES = ["(Intercept)", "Days", "Days2", "I(Days^2)", "cond[T.odd]", "cond[T.odd]:Days", "poly(x, 2)1", "`my column`", "a.b", "b-c"]
 
