@@ -23,14 +23,14 @@ NAN = "NaN"
 
 
 def rule_of(name: str, values: Values) -> Rule:
-    """The rule of the glossary; for unknown columns: text, count or size, by the values. Text stays text under any rule."""
+    """The rule of the glossary; for unknown columns: text, count or as given, by the values. Text stays text under any rule."""
     kinds = {_kind(value) for value in values} - {"none"}
     if "text" in kinds:
         return "text"
     known = entry(name)
     if known is not None:
         return known.rule
-    return "count" if kinds == {"int"} else "size" if kinds else "text"
+    return "count" if kinds == {"int"} else "given" if kinds else "text"
 
 
 def shown(columns: Mapping[str, Values]) -> dict[str, list[str]]:
@@ -108,11 +108,19 @@ def _column(rule: Rule, values: Values, errors: list[float] | None) -> list[str]
     numbers = _numbers(values)
     if rule == "estimate":
         texts = _scaled(numbers, errors or numbers)
-    elif rule == "size":
+    elif rule == "size" or (rule == "given" and _places(numbers) > DIGITS):
         texts = _scaled(numbers, numbers)
+    elif rule == "given":
+        texts = [_one(x, _places(numbers)) for x in numbers]
     else:
         texts = [_fixed(rule, value) for value in numbers]
     return ["" if value is None else text for value, text in zip(values, texts, strict=True)]
+
+
+def _places(numbers: Sequence[float]) -> int:
+    """Decimals that the numbers have, up to six significant digits."""
+    written = [f"{x:.6g}" for x in numbers if math.isfinite(x)]
+    return max((99 if "e" in text else len(text.partition(".")[2]) for text in written), default=0)
 
 
 def _fixed(rule: Rule, value: float) -> str:

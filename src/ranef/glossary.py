@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Rule = Literal["text", "count", "estimate", "size", "statistic", "df", "p", "fraction", "criterion", "level"]
+Rule = Literal["text", "count", "estimate", "size", "statistic", "df", "p", "fraction", "criterion", "level", "given"]
 # text       as it is
+# given      a number of the user's: with the decimals that it came with
 # count      a whole number
 # estimate   on the scale of the response: decimals that its standard error supports
 # size       a positive quantity (variance, standard deviation): four significant digits

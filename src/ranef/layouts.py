@@ -97,7 +97,8 @@ def _lines(table: Table, name: str, texts: list[str]) -> list[str]:
 
 def _split(lines: dict[str, list[str]], width: int) -> list[list[str]]:
     """Which columns stand side by side."""
-    naming = [name for name in lines if name in IDENTIFIERS]
+    names = list(lines)
+    naming = names[: names.index("estimate")] if "estimate" in names else [name for name in names if name in IDENTIFIERS]
     blocks: list[list[str]] = [[]]
     for name in lines:
         used = sum(len(lines[other][0]) + 2 for other in blocks[-1])

@@ -125,15 +125,19 @@ def _how(how: str | None) -> str:
 
 
 def _warnings(grid: Grid, averages: Averages, names: tuple[str, ...]) -> tuple[str, ...]:
-    """A mean of one factor may mislead where it is averaged over another that it interacts with."""
+    """Means may mislead that are averaged over an interaction, and hold at one value where they interact with a number."""
+    still = {name for name, levels in grid.levels.items() if len(levels) == 1} - {grid.slope[1] if grid.slope else ""}
     mixed = {
-        other for term in grid.estimates.terms for other in term & set(averages.over)
+        other for term in grid.estimates.terms for other in term & (set(averages.over) | still)
         if term & set(names) and len(term) > 1 and not _nests(grid, term & set(names), other)
     }  # fmt: skip
-    if not mixed:
-        return ()
-    named = ", ".join(name for name in averages.over if name in mixed)
-    return (f"Interactions with {named} are averaged over: these means may mislead.",)
+    over, at = ([name for name in pool if name in mixed] for pool in (averages.over, sorted(still)))
+    said = [f"Interactions with {', '.join(over)} are averaged over: these {_kind(grid)} may mislead."] if over else []
+    return (*said, f"Interactions with {', '.join(at)}: these {_kind(grid)} hold at the value above only.") if at else tuple(said)
+
+
+def _kind(grid: Grid) -> str:
+    return "means" if grid.slope is None else "slopes"
 
 
 def _nests(grid: Grid, inside: frozenset[str] | set[str], other: str) -> bool:

@@ -34,6 +34,7 @@ class Grid:
     levels: Mapping[str, tuple[Any, ...]]
     reduced: Mapping[str, str]  # predictor -> how its values came about: "mean", "given"
     nesting: Nesting
+    slope: tuple[str, str] | None = None  # cells hold slopes in an expression of a predictor: ("log(age)", "age")
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -61,6 +62,8 @@ class Grid:
 
     @cached_property
     def _basis(self) -> tuple[Array, Array]:
+        if self.slope is not None:
+            return self.estimates.slopes(self.data(), self.size, self.slope[0]), np.zeros(self.size)
         return self.estimates.basis(self.data(), self.size)
 
     @property

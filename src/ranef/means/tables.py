@@ -90,7 +90,7 @@ class Columns:
             estimate = f.scale.link.word.replace("_", " ").capitalize() if f.scale.ratio else "Response"
         z = bool(np.all(np.isinf(f.df[~np.isnan(f.df)]))) and f.estimable.any()
         own = {_column(name): name for name in f.labels if name != "contrast"}
-        return {**own, "estimate": estimate, "statistic": "z" if z else "t"}
+        return {**own, "estimate": estimate, "std_error": "SE", "statistic": "z" if z else "t"}
 
 
 def _column(name: str) -> str:

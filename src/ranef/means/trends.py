@@ -7,34 +7,21 @@ coefficient, for polynomials and splines the slope where the grid stands, at the
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from ranef.design import Array
 from ranef.errors import ModelError
 from ranef.formula import parse, variables
 from ranef.means.averaging import average, check_weights, targets
 from ranef.means.emmeans import MeansAndContrasts, mean_functions
 from ranef.means.estimates import estimates_of
 from ranef.means.functions import Functions
-from ranef.means.grid import Grid, Nesting, Reduce, reference_grid
+from ranef.means.grid import Nesting, Reduce, reference_grid
 from ranef.means.marginal import marginal
 from ranef.means.specs import read_specs
 from ranef.schema.frames import nearest
-
-
-@dataclass(frozen=True, eq=False)
-class SlopeGrid(Grid):
-    """A grid whose cells hold slopes in `variable`."""
-
-    variable: str = ""
-
-    @cached_property
-    def _basis(self) -> tuple[Array, Array]:
-        return self.estimates.slopes(self.data(), self.size, self.variable), np.zeros(self.size)
 
 
 def emtrends(
@@ -74,7 +61,7 @@ def emtrends(
         raise ModelError('weights="show" is for emmeans(); the same rows are averaged over here.')
     named = (*asked.names, *asked.by)
     plain = reference_grid(estimates, at=at, cov_reduce=_reduction(cov_reduce, name, named), nesting=nesting, keep=named)
-    grid = SlopeGrid(estimates, plain.levels, plain.reduced, plain.nesting, var)
+    grid = replace(plain, slope=(var, name))
     names, families = targets(grid, asked.names, asked.by)
     functions = _as_slopes(mean_functions(grid, average(grid, (*names, *families), rule), (names, families), rule), var)
     slopes = marginal(functions, level)

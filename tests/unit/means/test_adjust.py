@@ -34,7 +34,7 @@ def test_critical_value_is_where_p_is_alpha(adjust: str) -> None:
 
 
 def test_approximate_dunnett_as_in_emmeans() -> None:
-    """emmeans 1.10: k = 3, df = 33."""
+    """emmeans 1.8.4: k = 3, df = 33."""
     p = p_values("dunnettx", family([1.2566869989628493, 2.1992022481849864, 2.827545747666411], 33.0))
     np.testing.assert_allclose(p, [0.4598896001905649, 0.09120859803296266, 0.021870433699100245], atol=1e-8)
 

@@ -40,7 +40,7 @@ def test_product_rule_and_lattices_agree() -> None:
 
 
 def test_chain_of_differences_against_mvtnorm() -> None:
-    """R: mvtnorm 1.3, GenzBretz with abseps 2e-6, df = 45."""
+    """mvtnorm, GenzBretz with abseps 2e-6, df = 45."""
     c = np.array([4.396094523418786, 3.4567580867908427, 2.0665401605814817])
     expected = [0.00019530123824096357, 0.003459619963912419, 0.11516818340555135]
     np.testing.assert_allclose(Family(CHAIN).tail(c, np.full(3, 45.0)), expected, atol=3e-6)
