@@ -38,6 +38,9 @@ PUBLIC = {
     "reliability": "ranef.inference.reliability",
     "design_effect": "ranef.inference.design_effect",
     "power_two_level": "ranef.inference.power",
+    "contextual": "ranef.inference.contextual",
+    "pooling": "ranef.inference.pooling",
+    "hausman": "ranef.inference.pooling",
     "profile": "ranef.inference.profile",
     "bootstrap": "ranef.inference.bootstrap",
     "influence": "ranef.inference.influence",
@@ -87,12 +90,15 @@ if TYPE_CHECKING:  # what type checkers see; kept equal to PUBLIC by a test
     from ranef.inference.bootstrap import bootstrap as bootstrap
     from ranef.inference.compare import compare as compare
     from ranef.inference.compare import variance_change as variance_change
+    from ranef.inference.contextual import contextual as contextual
     from ranef.inference.design_effect import design_effect as design_effect
     from ranef.inference.effect_size import cohens_d as cohens_d
     from ranef.inference.effect_size import standardised as standardised
     from ranef.inference.f2 import f2 as f2
     from ranef.inference.icc import icc as icc
     from ranef.inference.influence import influence as influence
+    from ranef.inference.pooling import hausman as hausman
+    from ranef.inference.pooling import pooling as pooling
     from ranef.inference.power import power_two_level as power_two_level
     from ranef.inference.profile import profile as profile
     from ranef.inference.r2 import r2 as r2

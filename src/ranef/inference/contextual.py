@@ -1,0 +1,87 @@
+"""Contextual effects: does the mean of a covariate in the cluster matter beside the covariate itself?
+
+    y = ... + beta_within (x - mean_j) + beta_between mean_j,        contextual effect = beta_between - beta_within
+
+A covariate that enters without its cluster means has one slope that mixes both. Raudenbush and Bryk (2002), ch. 5; Mundlak (1978).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ranef.errors import ModelError
+from ranef.fit.effects import factors
+from ranef.formula import parse, term_label
+from ranef.inference.contrasts import linear_test
+from ranef.table import Table
+
+if TYPE_CHECKING:
+    from ranef.fit.fit import Fit
+
+
+def contextual(fit: Fit, x: str, group: str | None = None, *, ddf: str | None = None, level: float = 0.95) -> Table:
+    """Within, between and contextual effect of a numeric covariate: effect estimate std_error df statistic p_value conf_low
+    conf_high.
+
+    Parameters
+    ----------
+    x
+        A covariate of the model, as the formula writes it: alone, or as `within(x, g)`. Where `between(x, g)` is not in the model
+        the model is fitted again with it.
+    group
+        The grouping factor whose means are meant; may be left out where there is one.
+
+    Raises ModelError for a covariate that is not in the fixed part, that has no variance between or within the clusters, or for an
+    unknown group.
+    """
+    variables = _cluster_variables(fit, group)
+    arguments = ", ".join([x, *variables])
+    within, between = _label(f"within({arguments})"), _label(f"between({arguments})")
+    terms = {term_label(term) for term in fit.model.schema.formula.fixed}
+    if x not in terms and within not in terms:
+        raise ModelError(
+            f"The fixed part has neither {x!r} nor {within!r}.", hint=f"Its terms: {', '.join(sorted(terms - {'(Intercept)'}))}."
+        )
+    model = fit if between in terms else fit.update(formula=f"{fit.formula} + {between}")
+    own = within if within in terms else x
+    lost = {own, between} & set(model.dropped)
+    if lost:
+        raise ModelError(
+            f"{lost.pop()!r} is aliased with other columns, so that {x!r} does not vary both within and between clusters."
+        )
+    centred = own == within
+    rows = {
+        "within": {own: 1.0},
+        "between": {between: 1.0} if centred else {own: 1.0, between: 1.0},
+        "contextual": {between: 1.0, own: -1.0} if centred else {between: 1.0},
+    }
+    tested = linear_test(model, rows, ddf=ddf, level=level)
+    columns = {"effect": list(rows), **{name: np.asarray(tested[name]) for name in tested.columns if name != "term"}}
+    again = () if model is fit else (f"Fitted again with {between}.",)
+    title = f"Effects of {x} within and between the levels of {':'.join(variables)}"
+    return Table(
+        columns, title=title, notes=(*again, *tested.notes), level=level, headings=tested.headings, frame_kind=tested.frame_kind
+    )
+
+
+def _cluster_variables(fit: Fit, group: str | None) -> tuple[str, ...]:
+    known = {factor.name: factor for factor in factors(fit)}
+    if group is None and len(known) == 1:
+        group = next(iter(known))
+    if group not in known:
+        what = (
+            "several grouping factors"
+            if group is None and known
+            else f"no grouping factor {group!r}"
+            if group
+            else "no random effects"
+        )
+        raise ModelError(f"The model has {what}.", hint=f"Its grouping factors: {', '.join(known) or 'none'}.")
+    return next(term.group.variables for term in fit.model.design.terms if term.group.name == group)
+
+
+def _label(text: str) -> str:
+    """The name of the term."""
+    return term_label(parse(f"~ 0 + {text}").fixed[0])
