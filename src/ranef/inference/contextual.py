@@ -71,14 +71,8 @@ def _cluster_variables(fit: Fit, group: str | None) -> tuple[str, ...]:
     if group is None and len(known) == 1:
         group = next(iter(known))
     if group not in known:
-        what = (
-            "several grouping factors"
-            if group is None and known
-            else f"no grouping factor {group!r}"
-            if group
-            else "no random effects"
-        )
-        raise ModelError(f"The model has {what}.", hint=f"Its grouping factors: {', '.join(known) or 'none'}.")
+        found = f"The model has no grouping factor {group!r}." if group else f"The model has {len(known) or 'no'} grouping factors."
+        raise ModelError(found, hint=f"Give group= one of: {', '.join(known)}." if known else "Means need a grouping factor.")
     return next(term.group.variables for term in fit.model.design.terms if term.group.name == group)
 
 

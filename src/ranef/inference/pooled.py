@@ -39,7 +39,7 @@ class Pooled:
 
     @classmethod
     def of(cls, fit: Fit, group: str | None) -> Pooled:
-        """`group` may be left out where there is one. Raises ModelError for an unknown group, and without random effects or rows."""
+        """`group` may be left out where there is one. Raises ModelError for an unknown one, and without random effects or rows."""
         needs_rows(fit, "pooling()")
         known = factors(fit)
         if not known:
@@ -85,12 +85,13 @@ class Pooled:
         z, codes = self._points.z[self.factor.block] @ self._unit, self._points.codes[self.factor.block]
         products = np.zeros((len(self.factor.levels), z.shape[1], z.shape[1]))
         np.add.at(products, codes, z[:, :, None] * z[:, None, :])
-        return np.linalg.pinv(products, rcond=1e-10, hermitian=True), np.linalg.matrix_rank(products, tol=None, hermitian=True)
+        ranks = np.asarray(np.linalg.matrix_rank(products, hermitian=True), dtype=np.intp)
+        return np.asarray(np.linalg.pinv(products, rcond=1e-10, hermitian=True)), ranks
 
     @cached_property
     def _unit(self) -> Array:
         """(k, k) the random columns in the units that the criterion is computed in."""
-        return np.linalg.inv(self.fit.criterion.gram.z_map(self.factor.block))
+        return np.asarray(np.linalg.inv(self.fit.criterion.gram.z_map(self.factor.block)))
 
     @property
     def _ranks(self) -> NDArray[np.intp]:

@@ -14,7 +14,7 @@ from scipy.special import chdtrc
 
 from ranef.design import Array
 from ranef.errors import ModelError
-from ranef.inference.pooled import Pooled
+from ranef.inference.pooled import Pooled, Pooling
 from ranef.table import Table
 
 if TYPE_CHECKING:
@@ -36,7 +36,8 @@ def pooling(fit: Fit, group: str | None = None) -> Table:
     pooled = Pooled.of(fit, group)
     m, k = len(pooled.factor.levels), len(pooled.factor.names)
     codes = next(term.group.codes for term in fit.model.design.terms if term.group.name == pooled.factor.name)
-    found = {way: pooled.estimates(way) for way in ("complete", "none", "partial")}  # type: ignore[arg-type]
+    ways: tuple[Pooling, ...] = ("complete", "none", "partial")
+    found = {way: pooled.estimates(way) for way in ways}
     columns = {
         "group": np.full(m * k, pooled.factor.name, dtype=object),
         "level": np.tile(pooled.factor.levels, k),
