@@ -45,6 +45,7 @@ PUBLIC = {
     "bootstrap": "ranef.inference.bootstrap",
     "influence": "ranef.inference.influence",
     "rlrt": "ranef.inference.rlrt",
+    "rm_anova": "ranef.inference.rm_anova",
     "robust": "ranef.inference.robust",
     "datasets": "ranef.datasets",
     "Table": "ranef.table",
@@ -105,6 +106,7 @@ if TYPE_CHECKING:  # what type checkers see; kept equal to PUBLIC by a test
     from ranef.inference.ranova import ranova as ranova
     from ranef.inference.reliability import reliability as reliability
     from ranef.inference.rlrt import rlrt as rlrt
+    from ranef.inference.rm_anova import rm_anova as rm_anova
     from ranef.inference.robust import robust as robust
     from ranef.inference.variance import variance_partition as variance_partition
     from ranef.inference.variance_reduction import sd_difference as sd_difference
