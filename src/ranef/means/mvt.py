@@ -2,10 +2,10 @@
 
 For the normal variables Z behind them, tail(w) = P(max |Z_i| > w) is found by the transformation of Genz and Bretz (2009,
 Computation of Multivariate Normal and t Probabilities, 4.2 and 5.1): after a pivoted Cholesky decomposition each new variable is
-confined by the constraints that end with it, which also serves singular correlations (all differences of k means have rank k -
-1). The integral over r - 1 uniform variables is a product Gauss rule up to r = 6, else the mean of randomly shifted lattices,
-from a fixed seed: the same call gives the same bits. tail(w) is interpolated in w, and one quadrature over the scale gives t at
-any degrees of freedom.
+confined by the constraints that end with it, which also serves singular correlations (all differences of k means have rank k - 1).
+The integral over r - 1 uniform variables is a product rule up to rank r = 6 (r = 2 in the singular case), else the mean of randomly
+shifted lattices, from a fixed seed: the same call gives the same bits. tail(w) is interpolated in w, and one quadrature over the
+scale gives t at any degrees of freedom.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ ERROR = 2e-5  # of a probability, aimed at by the lattices: three standard error
 SHIFTS = 8
 FIRST, LAST = 1 << 10, 1 << 14  # points of a lattice, for each shift
 GAUSS = {1: 1, 2: 60, 3: 30, 4: 16, 5: 12, 6: 8}  # nodes of the product rule for each variable, by rank
+MIDPOINTS = {1: 1, 2: 4096}  # the same where the correlations are singular and the integrand has kinks
 NODES, FAR = {True: 25, False: 45}, 5.0  # of the interpolation in w; beyond FAR the tail keeps its ratio to the single tails
 INTERPOLATED = 2e-6  # the error of the interpolation, measured on families whose distribution is known
 FLAT = 1e-9
@@ -71,7 +72,7 @@ class Family:
         low, x = 0.0 if self.two_sided else -FAR, chebyshev.chebpts1(NODES[self.two_sided])
         w = low + (FAR - low) * 0.5 * (1.0 + x)
         m, rank = self._root.shape
-        tail, error = self._product(w) if m == rank and rank in GAUSS else (w, np.inf)
+        tail, error = self._product(w) if rank in (GAUSS if m == rank else MIDPOINTS) else (w, np.inf)
         if error > ERROR:
             other, other_error = self._lattices(w)
             tail, error = (other, other_error) if other_error < error else (tail, error)
@@ -79,9 +80,11 @@ class Family:
         return curve, error + INTERPOLATED
 
     def _product(self, w: Array) -> tuple[Array, float]:
-        """By product Gauss rules; the error is the difference from a smaller rule."""
-        rank = self._root.shape[1]
-        fine, coarse = (self._outside(w, *_product_rule(GAUSS[rank] - less, rank - 1)) for less in (0, 1 if rank > 1 else 0))
+        """By product rules; the error is the difference from a smaller rule."""
+        m, rank = self._root.shape
+        nodes, less = (GAUSS[rank], 1) if m == rank else (MIDPOINTS[rank], MIDPOINTS[rank] // 3)
+        rules = (_product_rule(max(count, 1), rank - 1, smooth=m == rank) for count in (nodes, nodes - less))
+        fine, coarse = (self._outside(w, *rule) for rule in rules)
         return fine, float(np.abs(fine - coarse).max())
 
     def _lattices(self, w: Array) -> tuple[Array, float]:
@@ -167,15 +170,18 @@ def pivoted_root(matrix: Array) -> Array:
     return np.array(columns).T
 
 
-def _product_rule(nodes: int, variables: int) -> tuple[Array, Array]:
-    """Points (nodes^variables, variables) and weights of a product Gauss-Legendre rule on the unit cube.
+def _product_rule(nodes: int, variables: int, *, smooth: bool) -> tuple[Array, Array]:
+    """Points (nodes^variables, variables) and weights of a product rule on the unit cube: Gauss-Legendre, or midpoints.
 
     The substitution u = x^2 (3 - 2 x) takes the edge off the singularities that the normal quantile has at 0 and 1.
     """
-    x, w = legendre.leggauss(nodes)
-    x, w = 0.5 * (x + 1.0), 0.5 * w
+    if smooth:
+        x, w = legendre.leggauss(nodes)
+        x, w = 0.5 * (x + 1.0), 0.5 * w
+    else:
+        x, w = (np.arange(nodes) + 0.5) / nodes, np.full(nodes, 1.0 / nodes)
     x, w = x**2 * (3.0 - 2.0 * x), w * 6.0 * x * (1.0 - x)
-    points = np.array(list(product(x, repeat=variables))).reshape(-1, variables)
+    points = np.array(list(product(x, repeat=variables))).reshape(nodes**variables, variables)
     weights = np.ones(1)
     for _ in range(variables):
         weights = np.outer(weights, w).ravel()
