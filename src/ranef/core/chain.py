@@ -1,7 +1,7 @@
-"""A chain of nested factors, eliminated from the leaves upward, and the way back down (derivation: docs/explanation/likelihood.md).
+"""A chain of nested factors, eliminated from the leaves upward, and the way back down (docs/explanation/likelihood.md, section 4).
 
-Forward, the blocks of the later factors are reduced; backward, effects and the posterior covariances of neighbouring effects are found
-from those of the later factors.
+Forward, the blocks of the later factors are reduced; backward, effects and the posterior covariances of neighbouring effects are
+found from those of the later factors.
 """
 
 from __future__ import annotations
@@ -108,7 +108,8 @@ def eliminate(stages: Sequence[Stage], lams: Sequence[Array], remainder: Remaind
             g = holder.stage
             zz[g] = zz[g] - sum_by(holder.sums, tile_product(halves[a].swapaxes(1, 2), halves[a]))
             for b in range(a + 1, len(stage.holders)):
-                crosses[g][b - a - 1] = crosses[g][b - a - 1] - sum_by(holder.sums, tile_product(halves[a].swapaxes(1, 2), halves[b]))
+                taken = sum_by(holder.sums, tile_product(halves[a].swapaxes(1, 2), halves[b]))
+                crosses[g][b - a - 1] = crosses[g][b - a - 1] - taken
             if rotated is not None:
                 panels[g] = _updated(panels[g], rotated, halves[a], holder)
         if rotated is not None and N is not None:

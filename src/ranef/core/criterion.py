@@ -167,7 +167,7 @@ class Criterion:
         return em_step(self.pieces(theta, 1), self.layout, theta, self.gram.nobs, self.nu, self.reml)
 
     def start(self) -> Array:
-        """One scoring step from the identity (which costs one evaluation), or moments where that would cost more than a step is worth."""
+        """One scoring step from the identity (which costs one evaluation), or moments where an evaluation is dear."""
         if not self.engine.exact:
             return mivque_start(self.gram)
         theta = self.layout.start()

@@ -2,7 +2,7 @@
 
 With v_j = Lambda_2'N_12,j (a panel), G = sum_j v_j v_j', U = S^-1 and X = G U,
 
-    M_11 = diag(M_1j) - N_12 Lambda_2 U Lambda_2'N_12'     M_12 = N_12 Lambda_2 U Lambda_2^-1     M_22 = Lambda_2^-1 (I - U) Lambda_2^-1
+    M_11 = diag(M_1j) - N_12 Lambda_2 U Lambda_2'N_12'   M_12 = N_12 Lambda_2 U Lambda_2^-1   M_22 = Lambda_2^-1 (I - U) Lambda_2^-1
 
 so that the squared norms of these blocks, which are h, need one product of q2 x q2 matrices and no other:
 
@@ -18,6 +18,8 @@ from ranef.core.moments import level_products
 from ranef.core.pieces import Pieces, direction_forms
 from ranef.core.state import State, inner
 from ranef.covariance.base import Array
+
+STRIP = 128  # rows that are mirrored at a time
 
 
 def crossed(state: State) -> bool:
@@ -40,11 +42,11 @@ def crossed_pieces(state: State) -> Pieces:
     panel = inverse.scaled(done.panel).rotated(done.T)
     G = np.zeros((system.remainder.size, system.remainder.size))
     panel.subtract_square(G)
-    U = np.tril(inverse.lower) + np.tril(inverse.lower, -1).T
-    G = np.tril(G) + np.tril(G, -1).T
-    X = np.negative(G @ U, out=G)
     own = (done.T * done.C)[:, 0, 0]
     through = panel.outer(panel.gather(inverse.lower))[:, 0, 0]
+    U = mirror(inverse.lower)
+    X = mirror(G) @ U
+    np.negative(X, out=X)
     scale = {f: float(lam[0, 0]) ** -2 for f, lam in zip(rest, solved.factors, strict=True)}
     spans = dict(zip(rest, system.remainder.spans, strict=True))
     K = len(layout.blocks)
@@ -61,6 +63,16 @@ def crossed_pieces(state: State) -> Pieces:
     order = layout.directions[0]
     at = np.ix_(order, order)
     return Pieces(state.logdet, state.gls, t[order], F, h[at], e[at], y[at])
+
+
+def mirror(lower: Array) -> Array:
+    """The symmetric matrix of a lower triangle, in place."""
+    for start in range(0, len(lower), STRIP):
+        rows = slice(start, start + STRIP)
+        own = lower[rows, rows]
+        lower[rows, rows] = np.tril(own) + np.tril(own, -1).T
+        lower[rows, start + STRIP :] = lower[start + STRIP :, rows].T
+    return lower
 
 
 def _solved_twice(state: State, B: list[Array]) -> tuple[Array, Array]:

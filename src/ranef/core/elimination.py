@@ -1,8 +1,8 @@
 """Which grouping factors are eliminated level by level, and which are left to one dense matrix.
 
-The block of a factor in Z'Z is block diagonal. Eliminating factor 1 fills in what its levels connect: it leaves the block of factor 2
-block diagonal exactly when every level of 1 occurs with one level of 2 (1 is nested in 2, as the data have it, whatever the formula
-says). So a chain of factors, each nested in all that follow, is eliminated without fill; the factors beside the chain become dense.
+The block of a factor in Z'Z is block diagonal. Eliminating factor 1 fills in what its levels connect: it leaves the block of factor
+2 block diagonal exactly when every level of 1 occurs with one level of 2 (1 is nested in 2, as the data have it, whatever the
+formula says). So a chain of factors, each nested in all that follow, is eliminated without fill; those beside it become dense.
 """
 
 from __future__ import annotations

@@ -68,8 +68,10 @@ def expected_traces(criterion: Criterion, factors: list[Array], pieces: Pieces) 
 
 
 def _differenced(criterion: Criterion, factors: list[Array]) -> Array:
-    """Each effect is moved by a share of its own variance, or of 1 / rows per level where that is larger. An entry off the diagonal is
-    moved together with its two variances, so that the covariance stays positive semi-definite."""
+    """Each effect is moved by a share of its own variance, or of 1 / rows per level where that is larger.
+
+    An entry off the diagonal is moved together with its two variances, so that the covariance stays positive semi-definite.
+    """
     f, a, b = criterion.layout.directions
     here = _traces(criterion, factors)
     slopes, scales = np.empty((len(f), len(here))), np.empty(len(f))

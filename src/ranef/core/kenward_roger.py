@@ -106,7 +106,8 @@ def scaled_df(q: int, A1: float, A2: float) -> tuple[float, float]:
     shrink = 1.0 - A2 / q
     V0 = 0.0 if abs(V0) < 1e-10 else V0
     ratio = 1.0 if abs(shrink) < 1e-14 and abs(V1) < 1e-14 else shrink / V1
-    df = 4.0 + (q + 2.0) / (ratio**2 * V0 / V2 - 1.0)
+    spread = ratio**2 * V0 / V2 if V2 != 0.0 else np.inf
+    df = 4.0 + (q + 2.0) / (spread - 1.0)
     scale = 1.0 if abs(df - 2.0) < NEAR_TWO else df * shrink / (df - 2.0)
     return df, scale
 

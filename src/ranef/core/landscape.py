@@ -30,7 +30,7 @@ def unimodal(gram: Gram, lower: Array, E: Array) -> bool:
     It is for an unstructured term when all levels have the same Z_j'Z_j = C and beta does not depend on Omega: the columns of
     Z Omega Z'X lie in the span of X (Zyskind 1967, Ann. Math. Statist. 38, 1092). Then, with A = (Omega + sigma^2 C^-1)^-1 and
     a = 1 / sigma^2, -2 log L = -m log|A| + tr S A - f log a + a SSE: convex in (A, a), on the convex set A <= a C.
-    `lower` (U, k, k) and `E` (G, k, r+1) are those of the engine: only sums of products over levels count, and it has collapsed them.
+    `lower` (U, k, k) and `E` (G, k, r+1) are those of the engine: only sums of products over levels count.
     """
     block, r = gram.layout.blocks[0], gram.rank
     if len(block.parts) != 1 or block.parts[0].covariance.closure != "linear" or len(lower) != 1:

@@ -1,8 +1,8 @@
 """Where the parameters live: terms with the same grouping factor form a block; theta is cut into the terms' pieces.
 
 Derivatives are taken in two stages. The criterion is differentiated with respect to the entries of the relative covariances Omega
-(the *directions*: dV/d omega_ab = Z (I kron E_ab) Z', E_ab symmetric), and the chain rule through Omega = Lambda(theta) Lambda(theta)'
-is applied here. So no engine knows a covariance structure, and no structure knows an engine.
+(the *directions*: dV/d omega_ab = Z (I kron E_ab) Z', E_ab symmetric), and the chain rule through Omega = Lambda(theta)
+Lambda(theta)' is applied here. So no engine knows a covariance structure, and no structure knows an engine.
 """
 
 from __future__ import annotations
@@ -48,7 +48,9 @@ class Layout:
     @classmethod
     def of(cls, terms: tuple[RandomTerm, ...]) -> Layout:
         """Blocks in the order in which their grouping factors first appear; theta in the order of the terms."""
-        starts = np.concatenate([[0], np.cumsum([term.covariance.size for term in terms], dtype=int)]) if terms else np.zeros(1, int)
+        starts = (
+            np.concatenate([[0], np.cumsum([term.covariance.size for term in terms], dtype=int)]) if terms else np.zeros(1, int)
+        )
         members: dict[int, list[int]] = {}
         for index, term in enumerate(terms):
             members.setdefault(id(term.group), []).append(index)
@@ -99,8 +101,11 @@ class Layout:
 
     @cached_property
     def product_places(self) -> dict[tuple[int, int], tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp], Array]]:
-        """For each pair of blocks f <= g: its directions (R,) and (C,), where the four terms of tr E_d A E_e B stand in the flattened
-        table[b, c, a, d] = sum A_fg[b, c] B_fg[a, d] (4, R, C), and the halves (R, C) of diagonal directions."""
+        """For each pair of blocks f <= g: its directions (R,) and (C,), where the four terms of tr E_d A E_e B stand.
+
+        These are places (4, R, C) in the flattened table[b, c, a, d] = sum A_fg[b, c] B_fg[a, d]; then the halves (R, C) of
+        diagonal directions.
+        """
         f, a, b = self.directions
         half = np.where(a == b, 0.5, 1.0)
         out = {}

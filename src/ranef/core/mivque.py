@@ -1,7 +1,9 @@
 """Starting values for many levels: MIVQUE0, the moments of the residuals of ordinary least squares. One pass over the Gram blocks.
 
-With e = y - X gamma, E e'V_d e = sum_e omega_e tr V_d V_e + sigma^2 tr V_d for each direction d (V_0 = I for sigma^2), but for what gamma
-takes: K + 1 linear equations. Rao (1971), J. Multivariate Anal. 1, 445-456; Hartley, Rao and LaMotte (1978), Biometrics 34, 233-242.
+With e = y - X gamma, E e'V_d e = sum_e omega_e tr V_d V_e + sigma^2 tr V_d for each direction d (V_0 = I for sigma^2), but for
+what gamma takes: K + 1 linear equations.
+
+Rao (1971), J. Multivariate Anal. 1, 445-456; Hartley, Rao and LaMotte (1978), Biometrics 34, 233-242.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ Only lower triangles are kept. Levels are ordered by frequency, so that the busi
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -39,7 +40,7 @@ class Remainder:
     def of(cls, gram: Gram, blocks: tuple[int, ...]) -> Remainder:
         shapes = tuple((gram.layout.blocks[f].levels, gram.layout.blocks[f].width) for f in blocks)
         edges = np.concatenate([[0], np.cumsum([m * k for m, k in shapes])]).astype(np.intp)
-        spans = tuple(slice(int(a), int(b)) for a, b in zip(edges[:-1], edges[1:], strict=True))
+        spans = tuple(slice(int(a), int(b)) for a, b in itertools.pairwise(edges))
         place = tuple(_by_frequency(gram.zz[f]) for f in blocks)
         cross = _cross(gram, blocks, shapes, spans, place)
         return cls(blocks, shapes, spans, place, cross, tuple(gram.nobs / m for m, _ in shapes))
@@ -64,8 +65,7 @@ class Remainder:
     def unstack(self, stacked: Array) -> list[Array]:
         """(m, k, c) of each block in the order of its levels."""
         return [
-            stacked[span].reshape(m, k, -1)[place]
-            for (m, k), span, place in zip(self.shapes, self.spans, self.place, strict=True)
+            stacked[span].reshape(m, k, -1)[place] for (m, k), span, place in zip(self.shapes, self.spans, self.place, strict=True)
         ]
 
     @cached_property
@@ -167,7 +167,7 @@ class Factored:
         return Inverse(self.remainder, self.factors, self.lower, tuple(totals))
 
     def _uncomfortable_totals(self) -> list[Array | None]:
-        """Sums of the diagonal tiles of Z_2'V^-1 Z_2 of the blocks whose Lambda may not be divided by: N_jj - Y_j'Y_j, Y = L^-1 Lambda'N."""
+        """Sums of diagonal tiles where Lambda may not be divided by: N_jj - Y_j'Y_j with Y = L^-1 Lambda'N."""
         remainder = self.remainder
         out: list[Array | None] = []
         for (m, k), span, good in zip(remainder.shapes, remainder.spans, remainder.comfortable(self.factors), strict=True):

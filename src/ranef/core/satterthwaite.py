@@ -4,8 +4,8 @@ For v = l'Var(beta)l, a function of theta and tau = log sigma^2, with A the inve
 
     d(theta, tau) = log|V| (+ log|X'V^-1X|) + nu tau + s(theta) exp(-tau),            df = 2 v^2 / (g'A g),   g = grad v.
 
-Fai and Cornelius (1996); Kuznetsova et al. (2017), eq. 4-7. With exact derivatives dv/d omega_d = sigma^2 xi'F_d^xx xi (see `pieces`),
-and directions of zero variance drop out by themselves: their gradient is zero.
+Fai and Cornelius (1996); Kuznetsova et al. (2017), eq. 4-7. With exact derivatives dv/d omega_d = sigma^2 xi'F_d^xx xi (see
+`pieces`), and directions of zero variance drop out by themselves: their gradient is zero.
 """
 
 from __future__ import annotations

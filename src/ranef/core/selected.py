@@ -1,11 +1,11 @@
 """The selected inverse: posterior covariances (Omega^-1 + Z'Z)^-1 of a factor's effects with their neighbours only.
 
-Given the later effects b_L of a level, b_j = Psi (D - P b_L) + noise of covariance Psi, so that with Q = Cov(b_L | y), which has been
-found before,
+Given the later effects b_L of a level, b_j = Psi (D - P b_L) + noise of covariance Psi, so that with Q = Cov(b_L | y), which has
+been found before,
 
     Cov(b_j, b_L) = -Psi P Q        Cov(b_j, b_j) = Psi + Psi (P Q P') Psi        Z_j'V^-1 Z_j = T C - T (P Q P') T'
 
-Takahashi, Fagan and Chin (1973), restricted to the tiles that the data connect. Dense effects appear as u = Lambda^-1 b, P times Lambda.
+Takahashi, Fagan and Chin (1973), restricted to the tiles that the data connect. Dense effects are u = Lambda^-1 b, with P Lambda.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ranef.covariance.base import Array
 
 @dataclass(frozen=True, eq=False)
 class Selected:
-    """Tiles of one stage: of M = Z'V^-1 Z, and posterior covariances with itself, with each holder, with the dense u of its panel."""
+    """Tiles of one stage: of M = Z'V^-1 Z, and posterior covariances with itself, with each holder, with the dense u."""
 
     M: Array  # (m, k, k)
     own: Array  # (m, k, k)

@@ -1,11 +1,11 @@
 """One grouping factor: the levels are independent, and levels with the same Z_j'Z_j share a factorisation.
 
-With C = L_C L_C' = Z_j'Z_j, D_j = Z_j'[X y] = L_C E_j and K = I + L_C'Omega L_C, every quantity is a sum of terms without cancellation:
+With C = L_C L_C' = Z_j'Z_j, D_j = Z_j'[X y] = L_C E_j and K = I + L_C'Omega L_C, all is a sum of terms without cancellation:
 
     log|V| = sum log|K|     W = W_0 + sum E_j'K^-1 E_j     M = Z_j'V^-1 Z_j = L_C K^-1 L_C'     B_j = Z_j'V^-1[X y] = L_C K^-1 E_j
 
-where W_0 is what the random columns leave of [X y]'[X y]. The levels of one pattern enter only through sum_j vec(D_j)vec(D_j)', so a
-pattern with many levels is replaced by the few pseudo-levels that are the rows of its root: balanced data cost the same for ten
+where W_0 is what the random columns leave of [X y]'[X y]. The levels of one pattern enter only through sum_j vec(D_j)vec(D_j)', so
+a pattern with many levels is replaced by the few pseudo-levels that are the rows of its root: balanced data cost the same for ten
 subjects and for a million.
 """
 
@@ -177,7 +177,7 @@ def _patterns(C: Array) -> tuple[Array, Index]:
 
 
 def _distinct(flat: Array, largest: float) -> tuple[Index, Index]:
-    """(U,) a row of each kind, and (m,) the kind of each row; equal keys meet when rows are sorted by one mixture of their entries."""
+    """(U,) a row of each kind, (m,) the kind of each row; equal keys meet when sorted by one mixture of their entries."""
     keys = np.round(flat / (largest * 1e-13)) if largest else flat
     mixture = np.zeros(len(keys))
     for i, column in enumerate(keys.T):
@@ -190,7 +190,7 @@ def _distinct(flat: Array, largest: float) -> tuple[Index, Index]:
 
 
 def _collapse(E: Array, pattern: Index, patterns: int) -> tuple[Array, Index]:
-    """Replace the levels of a pattern by the rows of a root of sum vec(E_j)vec(E_j)' where that makes them at least four times fewer."""
+    """Replace the levels of a pattern by the rows of a root of sum vec(E_j)vec(E_j)' where that leaves a quarter or less."""
     G, k, c = E.shape
     if G <= 4 * k * c * patterns:
         return E, pattern

@@ -114,7 +114,10 @@ class Solution:
     def effects(self) -> list[Array]:
         """Per block (m, k): the conditional means b on the user's scale."""
         unit = self.criterion.gram.standard.unit
-        return [unit * (B[:, :, -1] @ lam) @ self.root(f).T for f, (B, lam) in enumerate(zip(self.projections, self.factors, strict=True))]
+        return [
+            unit * (B[:, :, -1] @ lam) @ self.root(f).T
+            for f, (B, lam) in enumerate(zip(self.projections, self.factors, strict=True))
+        ]
 
     def conditional(self, f: int, g: int, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> Array:
         """(c, k_f, k_g) Cov(b_f, b_g | y, beta) / sigma^2 at pairs of levels."""
@@ -125,7 +128,9 @@ class Solution:
     def beta_share(self) -> list[Array]:
         """Per block (m, k, r): -Cov(b_hat - b, whitened beta) / sigma^2, so that the error of x'beta + z'b has the fixed part
         sigma^2 |white'x - sum_f beta_share_f[j]'z|^2."""
-        return [self.root(f) @ (lam.T @ B[:, :, :-1]) for f, (B, lam) in enumerate(zip(self.projections, self.factors, strict=True))]
+        return [
+            self.root(f) @ (lam.T @ B[:, :, :-1]) for f, (B, lam) in enumerate(zip(self.projections, self.factors, strict=True))
+        ]
 
 
 def theta_from_user(criterion: Criterion, theta: Array) -> Array:

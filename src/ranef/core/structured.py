@@ -47,7 +47,9 @@ class Structured:
         blocks = gram.layout.blocks
         edges = np.cumsum([0, *(blocks[f].size for f in dense)])
         spans = tuple(slice(int(a), int(b)) for a, b in itertools.pairwise(edges))
-        P = np.concatenate([_tiles(gram, first, g).transpose(0, 1, 3, 2).reshape(*gram.zw[first].shape[:2], -1) for g in dense], axis=2)
+        P = np.concatenate(
+            [_tiles(gram, first, g).transpose(0, 1, 3, 2).reshape(*gram.zw[first].shape[:2], -1) for g in dense], axis=2
+        )
         N = np.block([[_tiles(gram, f, g).transpose(1, 0, 3, 2).reshape(blocks[f].size, -1) for g in dense] for f in dense])
         return cls(gram, first, dense, spans, gram.zz[first], P, N, *_responses(gram, first, dense))
 

@@ -28,7 +28,10 @@ KINDS = ["ordinary", "tiny", "large", "singular", "zero"]
 def both_ways(gram: Gram) -> list[Block]:
     """With one stage and everything exact, and with the longest chain and the selected inverse."""
     short = plan(gram, longest=1)
-    return [Block(System.of(gram, short), Structured.of(gram, short.chain[0], short.dense)), Block(System.of(gram, plan(gram)), None)]
+    return [
+        Block(System.of(gram, short), Structured.of(gram, short.chain[0], short.dense)),
+        Block(System.of(gram, plan(gram)), None),
+    ]
 
 
 def assert_same(found: Pieces, expected: Pieces, tolerance: float = 1e-9) -> None:

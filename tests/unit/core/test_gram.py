@@ -30,7 +30,9 @@ def assert_same(one: Gram, other: Gram) -> None:
 
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize(("shape", "widths"), SHAPES)
-def test_the_compiled_pass_gives_the_same(monkeypatch: pytest.MonkeyPatch, shape: str, widths: tuple[int, ...], weighted: bool) -> None:
+def test_the_compiled_pass_gives_the_same(
+    monkeypatch: pytest.MonkeyPatch, shape: str, widths: tuple[int, ...], weighted: bool
+) -> None:
     design = random_design(3, shape, widths, weighted=weighted)
     plain = gram_of(design)
     monkeypatch.setattr(twins, "WORTH", 0.0)

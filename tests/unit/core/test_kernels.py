@@ -45,7 +45,9 @@ def test_products_of_panels(seed: int, k: int) -> None:
         kernels.subtract_square(out, at.starts, at.columns, panel.values)
         np.testing.assert_allclose(np.tril(out), np.tril(expected), atol=1e-12)
         lower = np.tril(S) + np.triu(np.full_like(S, np.nan), 1)
-        np.testing.assert_allclose(kernels.gather(np.where(np.isnan(lower), 99.0, lower), at.starts, at.columns, panel.values), gathered, atol=1e-12)
+        np.testing.assert_allclose(
+            kernels.gather(np.where(np.isnan(lower), 99.0, lower), at.starts, at.columns, panel.values), gathered, atol=1e-12
+        )
 
 
 @pytest.mark.parametrize("k", [1, 2])
@@ -92,7 +94,9 @@ def test_columns(seed: int, p: int, n: int) -> None:
     np.testing.assert_array_equal(one, other)
 
 
-def by_definition(f: np.ndarray, g: np.ndarray, z_f: np.ndarray | None, z_g: np.ndarray | None) -> dict[tuple[int, int], np.ndarray]:
+def by_definition(
+    f: np.ndarray, g: np.ndarray, z_f: np.ndarray | None, z_g: np.ndarray | None
+) -> dict[tuple[int, int], np.ndarray]:
     out: dict[tuple[int, int], np.ndarray] = {}
     for i in range(len(f)):
         a = np.ones(1) if z_f is None else z_f[i]

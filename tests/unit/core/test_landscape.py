@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from tests.unit.core.designs import random_design
+from tests.unit.optim.toys import conflict, criterion, growth
 
 from ranef.core.landscape import effort
 from ranef.covariance import Diagonal
 from ranef.optim import minimise
-from tests.unit.core.designs import random_design
-from tests.unit.optim.toys import conflict, criterion, growth
 
 
 def test_balanced_growth_has_one_optimum() -> None:

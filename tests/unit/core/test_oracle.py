@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
+from tests.unit.core.designs import random_design
 
 from ranef.core.oracle import OracleProblem, oracle_problem
-from tests.unit.core.designs import random_design
 
 
 @pytest.fixture(params=[True, False], ids=["REML", "ML"])

@@ -27,11 +27,11 @@ def summary(A: Array) -> tuple[Array, Array, Array]:
 
 def mean_squares(A: Array, center: Array, unit: Array) -> Array:
     """(p,) means of ((A - center) / unit)^2."""
-    total = 0.0
+    total = np.zeros(A.shape[1])
     for start in range(0, len(A), CHUNK):
         part = (A[start : start + CHUNK] - center) / unit
         part *= part
-        total = total + np.add.reduce(part, axis=0)
+        total += np.add.reduce(part, axis=0)
     return total / len(A)
 
 

@@ -17,7 +17,7 @@ TILE = 512
 def tile_edges(starts: Index, columns: Index, tiles: int) -> Index:
     """(m, tiles + 1) the first entry of each level in each stretch of TILE columns."""
     levels = len(starts) - 1
-    edges = np.empty((levels, tiles + 1), dtype=np.int32)
+    edges = np.empty((levels, tiles + 1), dtype=np.intp)
     for j in range(levels):
         i = starts[j]
         for tile in range(tiles):

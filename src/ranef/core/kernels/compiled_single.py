@@ -9,6 +9,7 @@ from ranef.core.kernels.sums import Array, Index
 
 STRETCH = 64  # levels side by side, so that one instruction serves several of them and they stay in the cache
 
+
 @jit
 def load(out: Array, tiles: Array, places: Index, first: int) -> None:
     """out[a, b, i] = tiles[places[first + i], a, b], and zeros behind the last."""

@@ -1,4 +1,4 @@
-"""Symmetric products level by level with a dense matrix: the heart of a crossed evaluation. NumPy here; compiled twins for large data."""
+"""Symmetric products level by level with a dense matrix, the heart of a crossed evaluation; `compiled_panels` has twins."""
 
 from __future__ import annotations
 
@@ -46,6 +46,8 @@ def _stretches(starts: Index, columns: Index, values: Array, width: int) -> Iter
         span = slice(starts[first], starts[last])
         dense = np.zeros((last - first, k, width))
         for a in range(k):
-            local = csr_array((values[span, a], columns[span], starts[first : last + 1] - starts[first]), shape=(last - first, width))
+            local = csr_array(
+                (values[span, a], columns[span], starts[first : last + 1] - starts[first]), shape=(last - first, width)
+            )
             dense[:, a] = local.toarray()
         yield dense

@@ -1,7 +1,7 @@
 """Which of two twins computes: NumPy at once, or the compiled kernel once it is worth the wait.
 
-The choice depends on the size of the work alone, never on what has been loaded before, so that a call gives the same bits whenever it
-is made.
+The choice depends on the size of the work alone, never on what has been loaded before, so that a call gives the same bits whenever
+it is made.
 """
 
 from __future__ import annotations
