@@ -33,7 +33,7 @@ from ranef.optim.problem import Evaluation
 
 Index = NDArray[np.intp]
 SMALLEST = 1e-300
-FEW = 120  # effects that are cheaper in one dense matrix than by structure
+FEW = 80  # effects that are cheaper in one dense matrix than by structure
 DIFFERENCE = 1e-4  # of a parameter's size: the error of a central difference is about its square, the rounding 1e-16 over it
 
 

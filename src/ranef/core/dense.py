@@ -3,6 +3,8 @@
 R R' = Z'Z (pivoted Cholesky), E = R^-1 Z'[X y], T = Lambda'R, K = I + T'T = L L'; with Y = L^-1 [R' E],
 
     [Z [X y]]'V^-1 [Z [X y]] = Y'Y (+ W_0 in the corner),      log|V| = 2 sum log L_ii.
+
+docs/explanation/likelihood.md, eq. 26.
 """
 
 from __future__ import annotations

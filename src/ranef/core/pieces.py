@@ -12,6 +12,8 @@ With V = I + Z Omega Z' and, for each free entry d of Omega, V_d = dV/d omega_d 
 
 so that, with P = V^-1 - V^-1 X (X'V^-1X)^-1 X'V^-1, tr P V_d = t - tr F^xx, tr P V_d P V_e = h - 2e + tr F_d^xx F_e^xx,
 y'P V_d P y = F_d^yy and y'P V_d P V_e P y = y_de - F_d^yx F_e^xy. Satterthwaite and Kenward-Roger need nothing else.
+
+docs/explanation/likelihood.md, eq. 5-13.
 """
 
 from __future__ import annotations

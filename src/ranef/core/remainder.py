@@ -1,6 +1,8 @@
 """The factors that stay: N = Z_2'V_1^-1 Z_2 as one dense matrix, S = I + Lambda'N Lambda = L L', and what follows from L.
 
 Only lower triangles are kept. Levels are ordered by frequency, so that the busiest corner of N is small.
+
+docs/explanation/likelihood.md, eq. 19-20, 22 and 23.
 """
 
 from __future__ import annotations

@@ -7,6 +7,8 @@ With C = L_C L_C' = Z_j'Z_j, D_j = Z_j'[X y] = L_C E_j and K = I + L_C'Omega L_C
 where W_0 is what the random columns leave of [X y]'[X y]. The levels of one pattern enter only through sum_j vec(D_j)vec(D_j)', so
 a pattern with many levels is replaced by the few pseudo-levels that are the rows of its root: balanced data cost the same for ten
 subjects and for a million.
+
+docs/explanation/likelihood.md, eq. 15-16.
 """
 
 from __future__ import annotations

@@ -6,6 +6,8 @@ L L' = I + Lambda_2'N_22 Lambda_2 and Y = L^-1 Lambda_2'N_2,
     Z'V^-1[Z w] = N - Y'Y      log|V| = log|V_1| + 2 sum log L_ii
 
 Effects are arranged block by block and, within a block, effect after effect, so that Lambda acts on long rows.
+
+docs/explanation/likelihood.md, eq. 25.
 """
 
 from __future__ import annotations
