@@ -47,6 +47,8 @@ PUBLIC = {
     "rlrt": "ranef.inference.rlrt",
     "rm_anova": "ranef.inference.rm_anova",
     "robust": "ranef.inference.robust",
+    "MixedRegressor": "ranef.ecosystem.sklearn",
+    "as_marginaleffects": "ranef.ecosystem.marginaleffects",
     "datasets": "ranef.datasets",
     "Table": "ranef.table",
     "RanefError": "ranef.errors",
@@ -79,6 +81,8 @@ if TYPE_CHECKING:  # what type checkers see; kept equal to PUBLIC by a test
     from ranef.api import describe as describe
     from ranef.api import lm as lm
     from ranef.api import lmm as lmm
+    from ranef.ecosystem.marginaleffects import as_marginaleffects as as_marginaleffects
+    from ranef.ecosystem.sklearn import MixedRegressor as MixedRegressor
     from ranef.errors import DataError as DataError
     from ranef.errors import Finding as Finding
     from ranef.errors import FormulaError as FormulaError
