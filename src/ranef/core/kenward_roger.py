@@ -69,10 +69,11 @@ class KenwardRoger:
         F is not yet multiplied by the scale.
         """
         xi = L @ solution.white
+        size = np.linalg.norm(xi, axis=1)
+        xi, difference = xi / size[:, None], (L @ solution.beta - value) / size
         rows = _basis(xi)
         q = len(rows)
         df, scale = scaled_df(q, *self._moments(rows))
-        difference = L @ solution.beta - value
         spread = solution.sigma**2 * (xi @ self.inflation @ xi.T)
         F = float(difference @ np.linalg.pinv(spread, rcond=1e-12, hermitian=True) @ difference) / q
         return F, q, df, scale

@@ -116,7 +116,8 @@ def _error(fit: Fit, known: Points, unknown: Points | None) -> tuple[Array, Arra
     if unknown is not None:
         variance = variance + population_variance(solution, unknown) + known.noise
     if not fit.model.design.terms or fit.ddf != "satterthwaite":
-        return variance, fit.ddf_of(known.X)
+        adjusted = fit.denominator().vcov - solution.vcov  # what the method thinks of the fixed effects' covariance
+        return variance + np.einsum("ni,ij,nj->n", known.X, adjusted, known.X) / solution.sigma**2, fit.ddf_of(known.X)
     parameters = fit.variance_parameters
     if any(np.any(z) for z in known.z):
         return variance, np.array(2.0 / parameters.covariance[-1, -1])

@@ -160,19 +160,17 @@ def orthonormal_columns(standard: Standard) -> Array:
 def echelon(columns: Array) -> tuple[Array, Index]:
     """(r, k) rows of the triangular factor of the columns, scaled to one at their pivots, and the pivots; columns that those before
     them span have none."""
-    basis: list[Array] = []
-    pivots = []
+    Q = np.zeros((min(columns.shape), len(columns)))
+    pivots: list[int] = []
     for j in range(columns.shape[1]):
-        left = columns[:, j].copy()
+        before, left = Q[: len(pivots)], columns[:, j]
         for _ in range(2):
-            for q in basis:
-                left -= (q @ left) * q
+            left = left - before.T @ (before @ left)
         size = float(np.linalg.norm(left))
         if size > ALIASED * max(float(np.linalg.norm(columns[:, j])), 1e-300):
-            basis.append(left / size)
+            Q[len(pivots)] = left / size
             pivots.append(j)
-    Q = np.array(basis).reshape(len(basis), len(columns))
-    R = Q @ columns
+    R = Q[: len(pivots)] @ columns
     return R / R[np.arange(len(R)), pivots][:, None], np.array(pivots, dtype=np.intp)
 
 

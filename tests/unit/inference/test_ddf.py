@@ -180,3 +180,29 @@ def test_contradicting_hypotheses_are_refused() -> None:
         once = m.test("Days = 1", joint=True, ddf=method)
         assert twice["num_df"] == [1]
         np.testing.assert_allclose(twice["statistic"], once["statistic"], rtol=1e-9)
+
+
+def test_units_do_not_matter_for_joint_tests() -> None:
+    data = crossed()
+    m = ranef.lmm("y ~ x + a + (x | g)", data)
+    other = ranef.lmm("y ~ x + a + (x | g)", data.assign(x=data["x"] * 1e9))
+    for method in ("satterthwaite", "kenward-roger", "residual", "asymptotic"):
+        here, there = (fit.test("x, a[T.q], a[T.r]", joint=True, ddf=method) for fit in (m, other))
+        np.testing.assert_allclose(there["statistic"], here["statistic"], rtol=1e-6)
+        assert method == "asymptotic" or there["num_df"] == [3]
+
+
+def test_intervals_of_predictions_are_those_of_the_test() -> None:
+    for method in ("kenward-roger", "satterthwaite", "between-within"):
+        m = ranef.lmm("Reaction ~ Days + (Days | Subject)", sparse(), ddf=method)
+        band = m.predict(pd.DataFrame({"Days": [12.0]}), re="population", interval="confidence")
+        test = m.test("(Intercept) + 12 * Days")
+        np.testing.assert_allclose(
+            band[["conf_low", "conf_high"]].to_numpy()[0], [test["conf_low"][0], test["conf_high"][0]], rtol=1e-8
+        )
+
+
+def sparse() -> pd.DataFrame:
+    """Unbalanced, so that Kenward and Roger's standard errors differ."""
+    data = ranef.datasets.load("sleepstudy")
+    return data[(np.arange(len(data)) * 7) % 11 > 3]

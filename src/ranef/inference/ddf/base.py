@@ -17,7 +17,8 @@ from ranef.errors import ModelError
 if TYPE_CHECKING:
     from ranef.fit.fit import Fit
 
-NONE = 1e-10  # an eigenvalue of L V L' below this share of the largest belongs to a combination that is tested twice
+NONE = 1e-10  # an eigenvalue below this share of the largest belongs to a combination that is tested twice
+CONTRADICTION = 1e-6
 
 
 @dataclass(frozen=True)
@@ -65,23 +66,32 @@ class Denominator(ABC):
 
     def test(self, L: Array, value: Array) -> FTest:
         """The F test of L beta = value. Raises ModelError where the rows contradict each other."""
-        difference = L @ self.fit.solution.beta - value
-        values, vectors = principal(L @ self.vcov @ L.T, difference)
+        spread, difference = L @ self.vcov @ L.T, L @ self.fit.solution.beta - value
+        values, vectors = principal(spread, difference)
         if not len(values):
             return FTest(float("nan"), 0, float("nan"))
         along = vectors.T @ difference
-        return FTest(float(np.mean(along**2 / values)), len(values), self.joint_df(vectors.T @ L))
+        return FTest(float(np.mean(along**2 / values)), len(values), self.joint_df(axes(spread, vectors).T @ L))
 
 
 def principal(spread: Array, difference: Array) -> tuple[Array, Array]:
-    """Eigenvalues (q,), vectors (c, q) of the covariance of contrasts, largest first; combinations without variance are left out.
+    """Variances (q,) of the uncorrelated combinations (c, q) of contrasts in units of their standard errors, where there are any.
 
-    Raises ModelError when such a combination is asked to differ from what it is.
+    Raises ModelError when a combination without variance is asked to differ from what it is.
     """
-    values, vectors = np.linalg.eigh((spread + spread.T) / 2)
-    values, vectors = values[::-1], vectors[:, ::-1]
-    live = values > NONE * max(values[0], 0.0) if len(values) else np.zeros(0, dtype=bool)
-    size = float(np.abs(difference).max(initial=0.0))
-    if np.any(np.abs(vectors[:, ~live].T @ difference) > 1e-6 * size):
+    se = np.sqrt(np.maximum(np.diag(spread), 0.0))
+    unit = np.divide(1.0, se, out=np.zeros(len(se)), where=se > 0)
+    values, vectors = np.linalg.eigh((spread + spread.T) / 2 * np.outer(unit, unit))
+    live = values > NONE * max(values[-1], 0.0) if len(values) else np.zeros(0, dtype=bool)
+    scaled = np.where(se > 0, difference * unit, difference)
+    size = float(np.abs(scaled).max(initial=0.0))
+    if np.any(np.abs(vectors[:, ~live].T @ scaled) > CONTRADICTION * size):
         raise ModelError("The hypotheses contradict each other: a combination of the rows of L is the same, but not of the values.")
-    return values[live], vectors[:, live]
+    return values[live], vectors[:, live] * unit[:, None]
+
+
+def axes(spread: Array, vectors: Array) -> Array:
+    """(c, q) the principal axes of the covariance in its own units, as lmerTest has them; `vectors` where units differ too much."""
+    values, found = np.linalg.eigh((spread + spread.T) / 2)
+    q = vectors.shape[1]
+    return found[:, -q:] if values[-q] > NONE * values[-1] else vectors
