@@ -18,7 +18,7 @@ from ranef.optim.newton import Descent, descend
 from ranef.optim.problem import Array, Evaluation, Problem
 from ranef.optim.trace import Trace
 
-FAR = 20.0  # the first probe: everything large, from where the way down leads past the optima that small starts miss
+PROBES = (20.0, 0.1)  # multiples of the identity from where the way down leads past the optima that the first start may miss
 CHEAP = 1e6  # floating-point operations of an evaluation, up to which other starts are tried without a reason
 PATIENCE = 16  # starts without a new best optimum after which the search ends
 SAME = 1e-6  # optima whose values differ by less are one
@@ -97,7 +97,9 @@ def search(trace: Trace, start: Array | None) -> Pool:
     if pool.optima and (start is not None or problem.unimodal or problem.effort > CHEAP):
         return pool
     doubtful = not pool.optima
-    if pool.explore(trace, multiple(problem, FAR), "probe") or doubtful:
+    for size in PROBES:
+        doubtful |= pool.explore(trace, multiple(problem, size), "probe")
+    if doubtful:
         _look_everywhere(trace, pool)
     return pool
 

@@ -6,6 +6,8 @@ import sys
 
 import numpy as np
 import pytest
+from tests.unit.core.designs import random_design
+from tests.unit.optim.toys import Toy, criterion, growth
 
 from ranef.core.oracle import oracle_problem
 from ranef.core.solution import theta_from_user
@@ -14,8 +16,6 @@ from ranef.optim import minimise
 from ranef.optim.bobyqa import lower_bounds
 from ranef.optim.minimise import METHODS
 from ranef.optim.problem import Step
-from tests.unit.core.designs import random_design
-from tests.unit.optim.toys import Toy, criterion, growth
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from tests.unit.optim.toys import Toy, criterion, growth
 
 from ranef.core.oracle import oracle_problem
 from ranef.optim import minimise
 from ranef.optim.newton import descend
 from ranef.optim.trace import Trace
-from tests.unit.optim.toys import Toy, criterion, growth
 
 
 def test_a_quadratic_takes_one_step() -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from tests.unit.optim.toys import Toy, conflict, criterion, growth
 
 from ranef.optim import minimise
 from ranef.optim.newton import descend
 from ranef.optim.search import Pool, multiple, other_starts
 from ranef.optim.trace import Trace
-from tests.unit.optim.toys import Toy, conflict, criterion, growth
 
 
 def two_wells(t: np.ndarray) -> complex:

@@ -53,7 +53,11 @@ class Toy:
             return Evaluation(theta, value)
         h = 1e-5
         hessian = np.array([(self.gradient(theta + h * e) - self.gradient(theta - h * e)) / (2 * h) for e in np.eye(self.size)])
-        return Evaluation(theta, value, self.gradient(theta), self.inflated * (hessian + hessian.T) / 2, self.inflated == 1.0) if order else Evaluation(theta, value)
+        return (
+            Evaluation(theta, value, self.gradient(theta), self.inflated * (hessian + hessian.T) / 2, self.inflated == 1.0)
+            if order
+            else Evaluation(theta, value)
+        )
 
     def canonical(self, theta: Array) -> Array:
         return np.abs(theta)
