@@ -19,6 +19,7 @@ from ranef.covariance.base import Array
 from ranef.errors import Finding
 from ranef.fit.methods import WITHOUT_RANDOM, check_ddf
 from ranef.fit.model import Model
+from ranef.fit.tails import t_tail
 from ranef.optim.problem import Optimum
 from ranef.table import Table
 
@@ -395,11 +396,3 @@ class Fit:
         from ranef.report.html import summary_fragment
 
         return summary_fragment(self)
-
-
-def t_tail(t: Array, df: Array) -> Array:
-    """Upper tail P(T > t) of Student's t; normal where df is infinite."""
-    from scipy.special import ndtr, stdtr
-
-    finite = np.isfinite(df)
-    return np.where(finite, stdtr(np.where(finite, df, 1.0), -t), ndtr(-t))

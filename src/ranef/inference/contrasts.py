@@ -16,8 +16,8 @@ from scipy.special import ndtri, stdtrit
 
 from ranef.covariance.base import Array
 from ranef.errors import ModelError
-from ranef.fit.fit import t_tail
 from ranef.fit.methods import DDF
+from ranef.fit.tails import t_tail
 from ranef.inference.anova import table_of
 from ranef.inference.hypothesis import Hypothesis, hypothesis
 from ranef.table import Table
