@@ -107,13 +107,12 @@ class Refitter:
 
     def _compiled(self, draws: Sequence[Draw], kernels: ModuleType) -> Batch:
         assert self.levels is not None
-        levels, criterion = self.levels, self.criterion
+        criterion = self.criterion
         b, r, q = len(draws), criterion.gram.rank, criterion.size
         Ey, rest_y = np.stack([draw[0] for draw in draws]), np.stack([draw[1] for draw in draws])
         refits = Refits(np.empty((b, q)), np.empty((b, r)), np.empty((b, r, r)), np.empty(b), np.empty(b), np.empty(b, dtype=bool))
         kernels.refit(
-            levels.E, levels.pattern, levels.base.lower, levels.base.count, levels.rest, self._basis,
-            *criterion.layout.directions[1:], self.starts, float(criterion.nu), criterion.reml, Ey, rest_y,
+            *self._constants, float(criterion.nu), criterion.reml, Ey, rest_y,
             refits.theta, refits.gamma, refits.factor, refits.pwrss, refits.value, refits.done,
         )  # fmt: skip
         nu = criterion.nu
@@ -124,6 +123,14 @@ class Refitter:
             for name in ("estimates", "std_errors", "value", "done"):
                 getattr(batch, name)[i] = getattr(again, name)[0]
         return batch
+
+    @cached_property
+    def _constants(self) -> tuple[Array, ...]:
+        """What does not depend on the response; all in one memory layout, so that one compiled version serves all models."""
+        assert self.levels is not None
+        levels, base = self.levels, self.levels.base
+        arrays = (levels.E, levels.pattern, base.lower, base.count, levels.rest, self._basis)
+        return tuple(np.ascontiguousarray(a) for a in (*arrays, *self.criterion.layout.directions[1:], self.starts))
 
     @cached_property
     def _basis(self) -> Array:

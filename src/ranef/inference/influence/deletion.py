@@ -43,6 +43,7 @@ class Deletion:
     w: Array  # (n, r+1)
     z: tuple[Array, ...]  # per block (n, k)
     codes: tuple[Codes, ...]
+    counts: tuple[Codes, ...]  # per block (m,) rows of each level
     log_weights: Array | None  # (n,)
 
     @classmethod
@@ -58,7 +59,10 @@ class Deletion:
             columns = block_columns(standard, block, everything, root)
             z.append((np.ones((len(w), 1)) if columns is None else columns) @ np.linalg.inv(z_root))
             codes.append(block_codes(design, block))
-        return cls(fit.criterion, fit.optimum.theta, w, tuple(z), tuple(codes), None if root is None else 2.0 * np.log(root))
+        counts = tuple(np.bincount(own, minlength=block.levels) for own, block in zip(codes, gram.layout.blocks, strict=True))
+        return cls(
+            fit.criterion, fit.optimum.theta, w, tuple(z), tuple(codes), counts, None if root is None else 2.0 * np.log(root)
+        )
 
     def gram(self, rows: Codes) -> Gram:
         """The Gram blocks without the rows."""
@@ -69,6 +73,8 @@ class Deletion:
             zz_new, zw_new = old.zz[f].copy(), old.zw[f].copy()
             np.subtract.at(zz_new, codes, z[:, :, None] * z[:, None, :])
             np.subtract.at(zw_new, codes, z[:, :, None] * w[:, None, :])
+            gone = np.bincount(codes, minlength=len(zz_new)) == self.counts[f]
+            zz_new[gone], zw_new[gone] = 0.0, 0.0
             zz.append(zz_new)
             zw.append(zw_new)
         for (f, g), pair in old.pairs.items():

@@ -13,7 +13,7 @@ from ranef.errors import ModelError
 from ranef.fit.model import Model, Options
 from ranef.fit.run import run
 from ranef.formula import parse
-from ranef.inference.rm_anova.cells import Cells, read_cells, subsets
+from ranef.inference.rm_anova.cells import Cells, as_factors, read_cells, subsets
 from ranef.inference.rm_anova.classical import between_design, effects
 from ranef.inference.rm_anova.strata import strata
 from ranef.schema import ingest
@@ -134,6 +134,7 @@ def mixed_model(cells: Cells, data: Any) -> Fit:
     groups = [":".join(f"`{name}`" for name in (cells.subject, *chosen)) for chosen in inside]
     bars = " + ".join(f"(1 | {group})" for group in groups)
     formula, contrasts = parse(f"`{cells.dv}` ~ {fixed} + {bars}"), dict.fromkeys((*cells.between, *cells.within), "sum")
+    data = as_factors(cells, data)
     recipe = {"data": data, "contrasts": contrasts}
     return run(Model(formula, ingest(formula, data, contrasts=contrasts), True, Options(), recipe))
 

@@ -62,6 +62,19 @@ def read_cells(data: Any, dv: str, subject: str, within: Sequence[str], between:
     return _table(frame.kind, y[used], names, [_used(f, used) for f in (who, *inside, *outside)], len(within))
 
 
+def as_factors(cells: Cells, data: Any) -> Any:
+    """The columns of the analysis as a pandas frame in which subjects and factors are categories, also where they are numbers."""
+    import pandas as pd
+
+    names = (cells.subject, *cells.within, *cells.between)
+    frame = open_frame(data).select([cells.dv, *names])
+    out = {cells.dv: np.asarray(frame.column(cells.dv).values, dtype=float)}
+    for name in names:
+        factor = _factor(frame, name)
+        out[name] = pd.Categorical.from_codes(factor.codes, [str(level) for level in factor.levels])
+    return pd.DataFrame(out)
+
+
 def _factor(frame: Any, name: str) -> Factor:
     found: Factor = frame.column(name).levels
     return found
