@@ -61,11 +61,14 @@ def refuse_degenerate(gram: Gram) -> None:
         )
 
 
-def refuse_perfect(gram: Gram, rest: float) -> None:
-    """Raises ModelError where fixed and random effects together leave nothing: the criterion has no minimum."""
+def refuse_perfect(gram: Gram, rest: float, rounding: float) -> None:
+    """Raises ModelError where fixed and random effects together leave nothing: the criterion has no minimum.
+
+    `rest` is what they leave of y'y, known up to the share `rounding` of y'y.
+    """
     r = gram.rank
     size = float(np.sqrt(np.mean(gram.standard.design.y**2))) / gram.standard.unit
-    if rest <= gram.nobs * (PERFECT * max(size, 1.0)) ** 2 or rest <= 1e-14 * gram.ww[r, r]:
+    if rest <= gram.nobs * (PERFECT * max(size, 1.0)) ** 2 or rest <= rounding * gram.ww[r, r]:
         raise ModelError(
             f"Fixed and random effects together fit the response {gram.standard.design.response!r} perfectly: the residual variance is zero.",
             hint="The response does not vary within the levels of the grouping factors; a mixed model is not the tool for these data.",

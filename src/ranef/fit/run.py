@@ -33,7 +33,7 @@ def answer(model: Model, gram: Gram, start: Array | None, *, warm: Array | None 
     refuse_degenerate(gram)
     criterion = Criterion.of_gram(gram, model.reml or not design.terms)
     if design.terms:
-        refuse_perfect(gram, saturated_rest(criterion))
+        refuse_perfect(gram, saturated_rest(criterion), 1e-14 if criterion.engine.exact else 1e-10)
     if start is not None:
         warm = theta_from_user(criterion, checked_start(start, criterion.size))
     optimum = minimise(criterion, method=model.options.optimizer, start=warm) if design.terms else _closed_form(criterion)
