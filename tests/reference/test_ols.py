@@ -1,9 +1,8 @@
 """Ordinary regression against R's lm: everything to 1e-8 relative, as tolerances.json asks.
 
 Compared: sizes, likelihood, coefficients with tests and limits, covariance matrix, R squared, fitted values, residuals, leverage,
-standardised and studentised residuals, predictions with both intervals, the model matrix. Tables of F tests, deletion diagnostics,
-robust covariances and effect sizes of the same files belong to questions that a Fit does not answer yet.
-"""
+standardised and studentised residuals, predictions with both intervals, the model matrix. Tables of F tests are compared in
+`test_inference_ddf.py`.
 
 from __future__ import annotations
 
