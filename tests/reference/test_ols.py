@@ -3,6 +3,7 @@
 Compared: sizes, likelihood, coefficients with tests and limits, covariance matrix, R squared, fitted values, residuals, leverage,
 standardised and studentised residuals, predictions with both intervals, the model matrix. Tables of F tests are compared in
 `test_inference_ddf.py`.
+"""
 
 from __future__ import annotations
 
