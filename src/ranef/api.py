@@ -101,7 +101,8 @@ def lm(formula: str, data: Any, **options: Any) -> Fit:
     if parsed.bars:
         bar = parsed.bars[0].text
         at = max(formula.find("|"), 0)
-        raise FormulaError(f"lm() takes no random terms, and the formula has {bar}.", text=formula, start=at, stop=at + 1, hint="Use lmm().")
+        found = f"lm() takes no random terms, and the formula has {bar}."
+        raise FormulaError(found, text=formula, start=at, stop=at + 1, hint="Use lmm().")
     return lmm(formula, data, **options)
 
 
@@ -117,8 +118,11 @@ def describe(
 ) -> Description:
     """What a model would ask of the data, before any fit: terms, parameters, levels, rank, and what is confounded.
 
-    Takes the arguments of `lmm` and raises FormulaError and DataError as it does; what `lmm` would refuse as unidentified is a finding.
+    Takes the arguments of `lmm` and raises FormulaError and DataError as it does; what `lmm` would refuse as unidentified
+    is a finding.
     """
     parsed = parse(formula)
-    intake = ingest(parsed, data, weights=precision_weights, offset=offset, contrasts=contrasts, missing=missing, functions=functions)
+    intake = ingest(
+        parsed, data, weights=precision_weights, offset=offset, contrasts=contrasts, missing=missing, functions=functions
+    )
     return describe_design(parsed.text, intake.design, intake.rows)

@@ -59,8 +59,12 @@ GLOSSARY: dict[str, Column] = {
     "sd_or_correlation": Column("SD / corr.", "size", "standard deviation, or correlation of two random effects"),
     "before": Column("Before", "size", "the variance (or standard deviation) in the first model or condition"),
     "after": Column("After", "size", "the variance (or standard deviation) in the second model or condition"),
-    "reliability": Column("Reliability", "fraction", "share of the variance of a random effect that the data of its level determine"),
-    "shrinkage": Column("Shrinkage", "fraction", "part of the level's own deviation that partial pooling takes away: 1 - reliability"),
+    "reliability": Column(
+        "Reliability", "fraction", "share of the variance of a random effect that the data of its level determine"
+    ),
+    "shrinkage": Column(
+        "Shrinkage", "fraction", "part of the level's own deviation that partial pooling takes away: 1 - reliability"
+    ),
     "cluster_size": Column("Cluster size", "size", "rows of a cluster; of equal clusters with the same effect on precision"),
     "clusters": Column("Clusters", "count", "number of clusters"),
     "effective_rows": Column("Effective rows", "size", "independent rows that would tell as much"),

@@ -12,6 +12,7 @@ parameters. sigma^2 is profiled before each step (ECME), so that the criterion c
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ranef.core.layout import Layout
 from ranef.core.pieces import Pieces
@@ -50,7 +51,7 @@ def _spread(pieces: Pieces, reml: bool) -> Array:
     return pieces.t - np.trace(pieces.F[:, :-1, :-1], axis1=1, axis2=2) if reml else pieces.t
 
 
-def _symmetric(values: Array, rows: Array, columns: Array, k: int) -> Array:
+def _symmetric(values: Array, rows: NDArray[np.intp], columns: NDArray[np.intp], k: int) -> Array:
     """(k, k) S with tr(E_d S) = values_d."""
     out = np.zeros((k, k))
     out[rows, columns] = np.where(rows == columns, values, values / 2.0)

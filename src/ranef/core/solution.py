@@ -95,7 +95,7 @@ class Solution:
 
     def root(self, f: int) -> Array:
         """(k, k) a root of the relative covariance of block f on the user's scale: S^-1 Lambda."""
-        return np.linalg.solve(self.criterion.gram.z_map(f), self.factors[f])
+        return np.asarray(np.linalg.solve(self.criterion.gram.z_map(f), self.factors[f]), dtype=np.float64)
 
     @cached_property
     def theta_user(self) -> Array:

@@ -1,6 +1,7 @@
 """Covariance structures: theta to a lower factor Lambda with Lambda Lambda' = Omega(theta), and its derivatives.
 
-One family serves random effects and residuals. A structure is a frozen dataclass in a file of its own, known to the parser by its `word`.
+One family serves random effects and residuals. A structure is a frozen dataclass in a file of its own, known to the parser
+by its `word`.
 """
 
 from __future__ import annotations

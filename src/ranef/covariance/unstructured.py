@@ -51,10 +51,13 @@ def places(k: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
 
 
 def lower_root(factor: Array) -> Array:
-    """Lower-triangular L with non-negative diagonal and L L' = factor factor', also where that is singular: R' of the QR of factor'."""
+    """Lower-triangular L with non-negative diagonal and L L' = factor factor', also where that is singular.
+
+    It is R' of the QR decomposition of factor', up to signs.
+    """
     if factor.shape == (1, 1):
         return np.abs(factor)
-    lower = np.linalg.qr(factor.T, mode="r").T
+    lower = np.asarray(np.linalg.qr(factor.T, mode="r")).T
     lower = lower * np.where(lower.diagonal() < 0, -1.0, 1.0)
     if lower.shape[1] < lower.shape[0]:
         lower = np.pad(lower, ((0, 0), (0, lower.shape[0] - lower.shape[1])))

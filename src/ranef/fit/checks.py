@@ -26,7 +26,8 @@ def refuse_unidentified(design: Design) -> None:
             )
         if m >= n:
             raise ModelError(
-                f"The grouping factor {name!r} has {m} levels and there are {n} rows: its effects cannot be told from the residuals.",
+                f"The grouping factor {name!r} has {m} levels and there are {n} rows: "
+                "its effects cannot be told from the residuals.",
                 hint="Each level of a grouping factor needs more than one row somewhere; is it a row identifier?",
             )
         if m * k >= n:
@@ -70,8 +71,10 @@ def refuse_perfect(gram: Gram, rest: float, rounding: float) -> None:
     size = float(np.sqrt(np.mean(gram.standard.design.y**2))) / gram.standard.unit
     if rest <= gram.nobs * (PERFECT * max(size, 1.0)) ** 2 or rest <= rounding * gram.ww[r, r]:
         raise ModelError(
-            f"Fixed and random effects together fit the response {gram.standard.design.response!r} perfectly: the residual variance is zero.",
-            hint="The response does not vary within the levels of the grouping factors; a mixed model is not the tool for these data.",
+            f"Fixed and random effects together fit the response {gram.standard.design.response!r} perfectly: "
+            "the residual variance is zero.",
+            hint="The response does not vary within the levels of the grouping factors; "
+            "a mixed model is not the tool for these data.",
         )
 
 
@@ -139,7 +142,8 @@ def optimum_findings(optimum: Optimum) -> list[Finding]:
         out.append(
             Finding(
                 "multiple_optima", "warning",
-                f"The criterion has {1 + len(optimum.other_optima)} local optima; the best is reported, the others are worse by {gaps}.",
+                f"The criterion has {1 + len(optimum.other_optima)} local optima; "
+                f"the best is reported, the others are worse by {gaps}.",
                 "The data hardly determine the variance components; compare the fits before you rely on one.",
                 {"criteria": optimum.other_optima},
             )

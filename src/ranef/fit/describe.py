@@ -52,7 +52,10 @@ def describe_design(formula: str, design: Design, rows: Rows) -> Description:
     theta = sum(term.covariance.size for term in design.terms)
     counts = Table(
         {
-            "quantity": ["rows used", "rows left out", "fixed coefficients", "rank of the fixed part", "random effects", "covariance parameters"],
+            "quantity": [
+                "rows used", "rows left out", "fixed coefficients", "rank of the fixed part",
+                "random effects", "covariance parameters",
+            ],
             "count": [
                 design.nobs, rows.n_total - design.nobs, len(design.names), len(kept),
                 sum(term.group.size * term.width for term in design.terms), theta,
@@ -81,7 +84,8 @@ def alias_text(design: Design, kept: tuple[int, ...]) -> dict[int, str]:
     out = {}
     for j in sorted(set(range(design.X.shape[1])) - set(kept)):
         weights = np.linalg.lstsq(X / lengths, design.X[:, j], rcond=None)[0] / lengths if len(kept) else np.zeros(0)
-        large = np.flatnonzero(np.abs(weights) * lengths > 1e-8 * max(np.linalg.norm(design.X[:, j]), 1e-300))
+        own = float(np.linalg.norm(design.X[:, j]))
+        large = np.flatnonzero(np.abs(weights) * lengths > 1e-8 * max(own, 1e-300))
         parts = [f"{weights[i]:.4g} {design.names[kept[i]]}" for i in large[:4]]
         out[j] = ("equals " + " + ".join(parts) + (" + ..." if len(large) > 4 else "")) if parts else "zero in all rows"
     return out
@@ -89,7 +93,8 @@ def alias_text(design: Design, kept: tuple[int, ...]) -> dict[int, str]:
 
 def _random_table(design: Design, frame: str) -> Table:
     columns: dict[str, list[object]] = {
-        name: [] for name in ("term", "group", "levels", "columns", "structure", "parameters", "min_rows", "median_rows", "max_rows")
+        name: []
+        for name in ("term", "group", "levels", "columns", "structure", "parameters", "min_rows", "median_rows", "max_rows")
     }
     for term in design.terms:
         sizes = np.bincount(term.group.codes, minlength=term.group.size)
@@ -146,7 +151,10 @@ def _confounded(design: Design) -> list[Finding]:
     for term in design.terms:
         for name, column in zip(term.names, () if term.z is None else term.z.T, strict=False):
             if np.ptp(column) and _constant_within(column, term.group):
-                message = f"{name} does not vary within the levels of {term.group.name}: a random slope of it in {term.label} is a variance that depends on {name}, not a slope."
+                message = (
+                    f"{name} does not vary within the levels of {term.group.name}: a random slope of it in {term.label} "
+                    f"is a variance that depends on {name}, not a slope."
+                )
                 out.append(Finding("slope_constant_within_groups", "warning", message))
     return out
 

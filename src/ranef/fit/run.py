@@ -85,5 +85,3 @@ def _closed_form(criterion: Criterion) -> Optimum:
         none, value, "optimum", "Least squares has a closed form.", Certificate(0.0, np.inf, 0.0, 1, 1),
         1, "least squares", (), none, np.zeros((0, 0)),
     )  # fmt: skip
-
-
