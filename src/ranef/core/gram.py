@@ -25,7 +25,8 @@ from ranef.covariance.base import Array
 from ranef.design import Design
 
 Index = NDArray[np.intp]
-SMALL = 64  # entries of a tile that are cheaper to transform as one long row
+SMALL = 64  # entries of a tile that are cheaper to transform as one long row,
+MANY = 1000  # if levels are more than this
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,7 +193,7 @@ def _decorrelated(raw: Gram) -> Gram:
 def _sandwiched(left: Array, tiles: Array, right: Array) -> Array:
     """(m, k, c) left'Z_j right; one product over all levels where tiles are small and many."""
     m, k, c = tiles.shape
-    if m <= k * c or k * c > SMALL:
+    if m <= MANY or k * c > SMALL:
         return left.T @ (tiles.reshape(m * k, c) @ right).reshape(m, k, c)
     return (tiles.reshape(m, k * c) @ np.kron(left, right)).reshape(m, k, c)
 

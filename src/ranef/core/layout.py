@@ -7,8 +7,9 @@ Lambda(theta)' is applied here. So no engine knows a covariance structure, and n
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,22 +48,13 @@ class Layout:
 
     @classmethod
     def of(cls, terms: tuple[RandomTerm, ...]) -> Layout:
-        """Blocks in the order in which their grouping factors first appear; theta in the order of the terms."""
-        starts = (
-            np.concatenate([[0], np.cumsum([term.covariance.size for term in terms], dtype=int)]) if terms else np.zeros(1, int)
-        )
-        members: dict[int, list[int]] = {}
-        for index, term in enumerate(terms):
-            members.setdefault(id(term.group), []).append(index)
-        blocks = []
-        for indices in members.values():
-            parts, at = [], 0
-            for i in indices:
-                width = terms[i].width
-                parts.append(Part(i, slice(at, at + width), slice(int(starts[i]), int(starts[i + 1])), terms[i].covariance))
-                at += width
-            blocks.append(Block(terms[indices[0]].group.size, at, tuple(parts)))
-        return cls(tuple(blocks), int(starts[-1]))
+        """Blocks in the order in which their grouping factors first appear; theta in the order of the terms.
+
+        One object stands for all models of one shape, so that its index tables are made once.
+        """
+        groups: dict[int, int] = {}
+        shapes = [(groups.setdefault(id(term.group), len(groups)), term.group.size, term.covariance) for term in terms]
+        return _of_shapes(tuple(shapes))
 
     def start(self) -> Array:
         theta = np.empty(self.size)
@@ -172,3 +164,21 @@ class Layout:
                 hessian = hessian + 2.0 * np.einsum("klab,ab->kl", second, weight @ lam)
             out[part.theta, part.theta] = hessian
         return out
+
+
+@lru_cache(maxsize=64)
+def _of_shapes(shapes: tuple[tuple[int, int, Covariance], ...]) -> Layout:
+    """From the factor, its number of levels and the covariance of each term."""
+    starts = [0, *itertools.accumulate(covariance.size for _, _, covariance in shapes)]
+    members: dict[int, list[int]] = {}
+    for index, (factor, _, _) in enumerate(shapes):
+        members.setdefault(factor, []).append(index)
+    blocks = []
+    for indices in members.values():
+        parts, at = [], 0
+        for i in indices:
+            width = shapes[i][2].k
+            parts.append(Part(i, slice(at, at + width), slice(starts[i], starts[i + 1]), shapes[i][2]))
+            at += width
+        blocks.append(Block(shapes[indices[0]][1], at, tuple(parts)))
+    return Layout(tuple(blocks), starts[-1])
