@@ -18,7 +18,7 @@ from tests.reference import align, compare
 from tests.reference.load import Case, fitted, reference_case, reference_cases, reference_data
 from tests.reference.test_lmm import STOPPED_EARLY
 
-TOLERANCE = compare.rule("r2|icc|variance_parts")["abs"]
+TOLERANCE = min(compare.rule("r2|icc|variance_parts")["abs"], 1e-8)  # of shares; both optima are that close
 
 OMITTED = frozenset({
     "lmm-carrots-doublebar",
