@@ -10,13 +10,16 @@ from tests.unit.core.designs import gram_of, random_design, random_factors
 
 from ranef.core import block as block_module
 from ranef.core.block import Block
+from ranef.core.criterion import Criterion
 from ranef.core.dense import Dense
 from ranef.core.elimination import nested, plan
 from ranef.core.gram import Gram
+from ranef.core.mivque import mivque_start
 from ranef.core.pieces import Pieces
 from ranef.core.structured import Structured
 from ranef.core.system import System
 from ranef.errors import MemoryEstimateError
+from ranef.optim import minimise
 
 MODELS = [
     ("crossed", (1, 1)), ("crossed", (2, 1)), ("crossed", (1, 2, 3)), ("nested", (1, 1)), ("nested", (1, 1, 1)),
@@ -117,3 +120,21 @@ def test_a_crossing_beyond_memory_is_refused_by_name(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("ranef.schema.memory.available_bytes", lambda: 100.0)
     with pytest.raises(MemoryEstimateError, match=r"a \(12 levels\) with b \(7 levels\).*784 bytes"):
         Block.of(gram)
+
+
+@pytest.mark.parametrize(("shape", "widths"), [("nested", (1, 1, 1)), ("mixed", (2, 2, 1))])
+def test_the_hessian_by_differences_is_the_exact_one(shape: str, widths: tuple[int, ...]) -> None:
+    gram = gram_of(random_design(9, shape, widths))
+    exact, selected = (Criterion(gram, engine, True) for engine in both_ways(gram))
+    theta = np.random.default_rng(1).uniform(0.5, 1.5, exact.size)
+    expected = exact.evaluate(theta, 2).hessian
+    assert expected is not None
+    assert not selected.evaluate(theta, 2).exact
+    np.testing.assert_allclose(selected.hessian(theta), expected, atol=1e-6 * np.abs(expected).max())
+
+
+def test_moments_start_near_the_optimum() -> None:
+    criterion = Criterion.of_gram(gram_of(random_design(10, "crossed", (1, 1), n=3000)), True)
+    best = minimise(criterion).value
+    gaps = [criterion.evaluate(theta, 0).value - best for theta in (mivque_start(criterion.gram), 0.1 * criterion.layout.start())]
+    assert 0.0 <= gaps[0] < 0.05 * gaps[1]

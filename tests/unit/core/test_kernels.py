@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from threadpoolctl import threadpool_info
 
 from ranef.core import panel as panel_module
-from ranef.core.kernels import columns, panels, sums, twins
+from ranef.core.kernels import columns, jit, panels, sums, twins
 from ranef.core.kernels.threads import blas_threads
 from ranef.core.panel import Panel
 
@@ -144,3 +144,23 @@ def test_small_work_holds_the_blas_to_one_thread() -> None:
     assert threads() == before
     with blas_threads(100_000):
         assert threads() == before
+
+
+def test_kernels_are_compiled_in_memory_where_no_place_is_writable(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = jit.numba.njit
+
+    def unwritable(kernel, **options):
+        if options.pop("cache", False):
+            raise RuntimeError("cannot cache function: no locator available")
+        return real(kernel, **options)
+
+    monkeypatch.setattr(jit.numba, "njit", unwritable)
+    assert jit.jit(lambda x: x + 1.0)(1.0) == 2.0
+
+
+def test_without_numba_numpy_computes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(twins, "load", lambda name: None)
+    monkeypatch.setattr(twins, "WORTH", 0.0)
+    assert twins.compiled("panels", 1.0) is None
+    panel = random_panel(1, 2)
+    assert [part.kernels for part in panel.pattern.parts] == [panels]
