@@ -48,8 +48,8 @@ def percentiles(draws: Array, level: float) -> tuple[Array, Array]:
     quantile(level)
     if not len(draws):
         return np.full(draws.shape[1], np.nan), np.full(draws.shape[1], np.nan)
-    low, high = np.nanquantile(draws, [0.5 * (1.0 - level), 0.5 * (1.0 + level)], axis=0)
-    return low, high
+    low = np.nanquantile(draws, 0.5 * (1.0 - level), axis=0, method="lower")  # draws may be infinite, so nothing between them
+    return low, np.nanquantile(draws, 0.5 * (1.0 + level), axis=0, method="higher")
 
 
 def limits_note(draws: Draws) -> str:
