@@ -49,6 +49,12 @@ class Block:
     def exact(self) -> bool:
         return self.structured is not None
 
+    @property
+    def order(self) -> int:
+        """The order of the largest dense matrix."""
+        structured = sum(block.size for block in self.system.gram.layout.blocks) if self.exact else 0
+        return max(structured, self.system.remainder.size)
+
     def with_gram(self, gram: Gram) -> Block:
         """The same design with another response."""
         structured = None if self.structured is None else self.structured.with_gram(gram)

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from ranef.core.dense import Dense
 from ranef.core.em import em_step
 from ranef.core.gram import Gram
+from ranef.core.kernels.threads import one_thread
 from ranef.core.landscape import effort, unimodal
 from ranef.core.layout import Layout
 from ranef.core.mivque import mivque_start
@@ -33,15 +34,20 @@ from ranef.optim.problem import Evaluation
 
 Index = NDArray[np.intp]
 SMALLEST = 1e-300
+SMALL = 50  # the order of matrices below which the BLAS uses one thread of its own accord
 FEW = 80  # effects that are cheaper in one dense matrix than by structure
 DIFFERENCE = 1e-4  # of a parameter's size: the error of a central difference is about its square, the rounding 1e-16 over it
 
 
 class Engine(Protocol):
-    """Answers for one set of Gram blocks, at any Lambda of the blocks; `exact` says that second derivatives are."""
+    """Answers for one set of Gram blocks, at any Lambda of the blocks; `exact` says that second derivatives
+    are, `order` is that of the largest dense matrix."""
 
     @property
     def exact(self) -> bool: ...
+
+    @property
+    def order(self) -> int: ...
 
     def pieces(self, factors: list[Array], order: int) -> Pieces: ...
 
@@ -121,7 +127,11 @@ class Criterion:
         return d + pieces.gls.logdet_x if self.reml else d
 
     def pieces(self, theta: Array, order: int) -> Pieces:
-        return self.engine.pieces(self.layout.factors(theta), order)
+        factors = self.layout.factors(theta)
+        if self.engine.order < SMALL:
+            return self.engine.pieces(factors, order)
+        with one_thread():
+            return self.engine.pieces(factors, order)
 
     def evaluate(self, theta: Array, order: int) -> Evaluation:
         try:

@@ -56,6 +56,11 @@ class Dense:
         return self._with_root(gram, self.right[:, : self.offsets[-1]].T, ZW, self.offsets)
 
     @property
+    def order(self) -> int:
+        """q, the order of the dense matrix."""
+        return self.offsets[-1]
+
+    @property
     def spans(self) -> list[slice]:
         """The rows of each block."""
         return [slice(a, b) for a, b in itertools.pairwise(self.offsets)]

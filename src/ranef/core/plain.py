@@ -18,6 +18,7 @@ class Plain:
     """The engine of a model without random terms."""
 
     exact: ClassVar[bool] = True
+    order: ClassVar[int] = 0
 
     gram: Gram
 

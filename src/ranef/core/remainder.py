@@ -19,6 +19,7 @@ from scipy.sparse import coo_array, csr_array
 
 from ranef.core.elimination import oriented
 from ranef.core.gram import Gram, Index
+from ranef.core.kernels.threads import many_threads
 from ranef.core.panel import Panel
 from ranef.core.pieces import LinAlgError
 from ranef.covariance.base import Array
@@ -133,7 +134,8 @@ class Factored:
     def of(cls, remainder: Remainder, N: Array, factors: Sequence[Array], keep: bool) -> Factored:
         """N may be overwritten unless it is kept. Raises LinAlgError when S is not positive definite to working precision."""
         S = remainder.sandwich(N, factors, keep)
-        _, info = lapack.dpotrf(S.T, lower=0, clean=0, overwrite_a=1)
+        with many_threads(len(S)):
+            _, info = lapack.dpotrf(S.T, lower=0, clean=0, overwrite_a=1)
         if info:
             raise LinAlgError("I + Lambda'N Lambda is not positive definite")
         return cls(remainder, factors, S, N if keep else None, 2.0 * float(np.log(np.diag(S)).sum()))
@@ -165,7 +167,8 @@ class Factored:
     def inverse(self) -> Inverse:
         """S^-1; takes the place of L."""
         totals = self._uncomfortable_totals()
-        lapack.dpotri(self.lower.T, lower=0, overwrite_c=1)
+        with many_threads(len(self.lower)):
+            lapack.dpotri(self.lower.T, lower=0, overwrite_c=1)
         return Inverse(self.remainder, self.factors, self.lower, tuple(totals))
 
     def _uncomfortable_totals(self) -> list[Array | None]:

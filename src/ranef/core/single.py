@@ -38,6 +38,7 @@ class Single:
     """The engine for one block. U patterns, G (pseudo-)levels."""
 
     exact: ClassVar[bool] = True
+    order: ClassVar[int] = 0
 
     gram: Gram
     lower: Array  # (U, k, k) L_C

@@ -8,6 +8,7 @@ import numpy as np
 
 from ranef.core.criterion import Criterion
 from ranef.core.gram import Gram
+from ranef.core.kernels.threads import one_thread
 from ranef.core.layout import Layout
 from ranef.core.solution import Solution, theta_from_user
 from ranef.core.standard import Array, standardise
@@ -23,8 +24,9 @@ def run(model: Model) -> Fit:
     """Fit a model. Raises ModelError where it is not identified; trouble on the way becomes findings."""
     design = model.design
     refuse_unidentified(design)
-    gram = Gram.of(standardise(design, Layout.of(design.terms)))
-    return answer(model, gram, model.options.start)
+    with one_thread():
+        gram = Gram.of(standardise(design, Layout.of(design.terms)))
+        return answer(model, gram, model.options.start)
 
 
 def answer(model: Model, gram: Gram, start: Array | None, *, warm: Array | None = None) -> Fit:

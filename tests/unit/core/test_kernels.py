@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_info
 
 from ranef.core import panel as panel_module
 from ranef.core.kernels import columns, jit, panels, sums, twins
-from ranef.core.kernels.threads import blas_threads
+from ranef.core.kernels.threads import many_threads, one_thread
 from ranef.core.panel import Panel
 
 SEEDS = st.integers(0, 10_000)
@@ -139,11 +139,14 @@ def test_small_work_holds_the_blas_to_one_thread() -> None:
         return {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"}
 
     before = threads()
-    with blas_threads(100):
+    with one_thread():
+        assert threads() == {1}
+        with many_threads(100):
+            assert threads() == {1}
+        with many_threads(100_000):
+            assert threads() == before
         assert threads() == {1}
     assert threads() == before
-    with blas_threads(100_000):
-        assert threads() == before
 
 
 def test_kernels_are_compiled_in_memory_where_no_place_is_writable(monkeypatch: pytest.MonkeyPatch) -> None:

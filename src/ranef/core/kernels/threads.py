@@ -16,13 +16,22 @@ LARGE = 2000  # the order from which on a dense matrix keeps several threads bus
 
 
 @cache
-def _controller() -> ThreadpoolController:
-    """Looking for the libraries takes most of a millisecond, and is done once a process."""
+def _controller() -> tuple[ThreadpoolController, int]:
+    """The libraries, and how many threads they had. Looking for them takes most of a millisecond, and is done once a process."""
     from threadpoolctl import ThreadpoolController
 
-    return ThreadpoolController()
+    found = ThreadpoolController()
+    return found, max((library["num_threads"] for library in found.info() if library["user_api"] == "blas"), default=1)
 
 
-def blas_threads(order: int) -> AbstractContextManager[object]:
-    """One thread within the `with`, unless the largest dense matrix has an `order` that is worth more. Costs ten microseconds."""
-    return nullcontext() if order >= LARGE else _controller().limit(limits=1, user_api="blas")
+def one_thread() -> AbstractContextManager[object]:
+    """The BLAS is held to one thread within the `with`. Costs ten microseconds."""
+    return _controller()[0].limit(limits=1, user_api="blas")
+
+
+def many_threads(order: int) -> AbstractContextManager[object]:
+    """As many threads as the process began with, within `one_thread`, for a dense matrix of an `order` that is worth them."""
+    if order < LARGE:
+        return nullcontext()
+    controller, threads = _controller()
+    return controller.limit(limits=threads, user_api="blas")
