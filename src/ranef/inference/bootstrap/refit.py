@@ -27,6 +27,7 @@ from ranef.optim import minimise
 NUMPY = 1.2e-3  # seconds of a small refit by NumPy
 COMPILING = 2.0  # seconds of NumPy from which the compiler is asked; it takes some twenty seconds, once on a machine
 FAR = 10.0
+CHEAP = 1e7  # floating-point operations of an evaluation up to which a second start is tried
 
 Draw = tuple[Array, Array]  # E_y and the last row of W_0
 
@@ -50,9 +51,10 @@ class Refitter:
 
     @cached_property
     def starts(self) -> Array:
-        """(c, q) one start where the criterion is known to have one optimum, else also a far one."""
+        """(c, q) one start where the criterion is known to have one optimum, or is dear; else also a far one."""
         near = lifted(self.criterion, self.theta)
-        return near[None] if self.criterion.unimodal else np.stack([near, FAR * self.criterion.layout.start()])
+        alone = self.criterion.unimodal or self.criterion.effort > CHEAP
+        return near[None] if alone else np.stack([near, FAR * self.criterion.layout.start()])
 
     def of_statistics(self, draws: Sequence[Draw]) -> Batch:
         """Models with one factor, or few effects."""

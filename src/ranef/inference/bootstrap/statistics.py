@@ -45,11 +45,10 @@ class Levels:
     def of(cls, engine: Single, *, collapse: bool) -> Levels:
         """With `collapse` the levels of large patterns are rotated; then E is not that of the observed response any more."""
         E = engine.inverse @ engine.gram.zw[0]
-        flat = E.reshape(-1, E.shape[2])
-        rest, patterns = engine.gram.ww - flat.T @ flat, len(engine.lower)
+        patterns = len(engine.lower)
         if not collapse:
-            return cls(engine, E, engine.levels, np.zeros(patterns, dtype=int), rest)
-        return cls(engine, *_rotated(E, engine.levels, patterns), rest)
+            return cls(engine, E, engine.levels, np.zeros(patterns, dtype=int), engine.rest)
+        return cls(engine, *_rotated(E, engine.levels, patterns), engine.rest)
 
     def engine(self, Ey: Array, rest_y: Array) -> Single:
         """The engine of another response."""

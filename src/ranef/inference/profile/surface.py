@@ -19,6 +19,7 @@ from scipy.linalg import LinAlgError
 from ranef.core.block import Block
 from ranef.core.criterion import Engine
 from ranef.core.dense import Dense
+from ranef.core.gram import Gram
 from ranef.core.layout import Layout
 from ranef.core.pieces import Pieces
 from ranef.core.plain import Plain
@@ -167,4 +168,15 @@ def mapped(engine: Engine, columns: Array) -> Engine:
     assert isinstance(engine, Block | Plain)
     old = engine.system.gram if isinstance(engine, Block) else engine.gram
     gram = replace(old, ww=columns.T @ old.ww @ columns, zw=tuple(zw @ columns for zw in old.zw))
-    return engine.with_gram(gram) if isinstance(engine, Block) else Plain(gram)
+    return _mapped_block(engine, gram, columns) if isinstance(engine, Block) else Plain(gram)
+
+
+def _mapped_block(engine: Block, gram: Gram, columns: Array) -> Block:
+    system, structured = engine.system, engine.structured
+    stages = tuple(replace(stage, zw=stage.zw @ columns) for stage in system.stages)
+    rest = columns.T @ system.rest @ columns
+    system = replace(system, gram=gram, stages=stages, slopes=system.slopes @ columns, rest=rest)
+    if structured is not None:
+        D, slopes = structured.D, structured.slopes @ columns
+        structured = replace(structured, gram=gram, D=(D[0] @ columns, D[1] @ columns), slopes=slopes, rest=rest)
+    return Block(system, structured)
