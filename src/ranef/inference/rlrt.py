@@ -53,13 +53,13 @@ class ExactTest:
     def p_value(self) -> float:
         if self.statistic <= ROUNDING:
             return 1.0
-        return float(np.mean(self.draws >= self.statistic))
+        return (1.0 + float(np.sum(self.draws >= self.statistic))) / (1.0 + len(self.draws))
 
     @property
     def std_error(self) -> float:
         """Monte Carlo standard error of the p value."""
-        p = (np.sum(self.draws >= self.statistic) + 1.0) / (len(self.draws) + 2.0)
-        return float(np.sqrt(p * (1.0 - p) / len(self.draws)))
+        p = self.p_value if self.statistic > ROUNDING else 0.5
+        return float(np.sqrt(p * (1.0 - p) / (1.0 + len(self.draws))))
 
     @property
     def table(self) -> Table:

@@ -56,7 +56,7 @@ class Robust(Denominator):
     @classmethod
     def of(cls, fit: Fit, kind: str, cluster: Any = None) -> Robust:
         """Raises ModelError for an unknown kind, for clusters that share random effects, and for fewer than two clusters."""
-        needs_rows(fit, "Robust covariances")
+        needs_rows(fit, "A robust covariance")
         if kind not in KINDS:
             raise ModelError(f"kind={kind!r} is not known.", hint=f"Use one of: {', '.join(KINDS)}.")
         name, _, codes = clusters_of(fit, cluster)
