@@ -17,7 +17,9 @@ from ranef.fit.checks import data_findings, optimum_findings, refuse_degenerate,
 from ranef.fit.fit import Fit
 from ranef.fit.model import Model
 from ranef.optim import minimise
-from ranef.optim.problem import Certificate, Optimum
+from ranef.optim.problem import Certificate, Optimum, Step
+
+LONG = 12  # evaluations, more than a large model needs
 
 
 def run(model: Model) -> Fit:
@@ -34,15 +36,29 @@ def answer(model: Model, gram: Gram, start: Array | None, *, warm: Array | None 
     design = model.design
     refuse_degenerate(gram)
     criterion = Criterion.of_gram(gram, model.reml or not design.terms)
-    if design.terms:
-        refuse_perfect(gram, saturated_rest(criterion), 1e-14 if criterion.engine.exact else 1e-10)
     if start is not None:
         warm = theta_from_user(criterion, checked_start(start, criterion.size))
-    optimum = minimise(criterion, method=model.options.optimizer, start=warm) if design.terms else _closed_form(criterion)
+    optimum = search(criterion, model.options.optimizer, warm) if design.terms else _closed_form(criterion)
     solution = Solution(criterion, optimum.theta)
     dropped = tuple(name for j, name in enumerate(design.names) if j not in set(gram.standard.kept))
     findings = tuple(data_findings(design, model.rows, dropped) + optimum_findings(optimum))
     return Fit(model, criterion, optimum, solution, findings)
+
+
+def search(criterion: Criterion, optimizer: str, start: Array | None) -> Optimum:
+    """The optimum. A perfect fit has none: it is refused before the search where that is cheap, else once the search is long."""
+
+    def refuse() -> None:
+        refuse_perfect(criterion.gram, saturated_rest(criterion), 1e-14 if criterion.engine.exact else 1e-10)
+
+    def watch(step: Step) -> None:
+        if step.evaluation == LONG:
+            refuse()
+
+    if criterion.engine.exact:
+        refuse()
+        return minimise(criterion, method=optimizer, start=start)
+    return minimise(criterion, method=optimizer, start=start, progress=watch)
 
 
 def refit(fit: Fit, y: Array) -> Fit:
