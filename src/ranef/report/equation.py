@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from ranef.report.facts import blocks
+from ranef.report.sections import blocks
 
 if TYPE_CHECKING:
     from ranef.fit.fit import Fit

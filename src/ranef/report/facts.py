@@ -1,19 +1,11 @@
-"""What every report of a fit says, before anyone decides how it looks: words and tables. Nothing is estimated here."""
+"""What every report of a fit says in words, before anyone decides how it looks. Nothing is estimated here."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
-
-from ranef.errors import ModelError
-from ranef.fit.methods import DDF
-from ranef.table import Table
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ranef.fit.fit import Fit
-
-WIDEST_CORRELATIONS = 6  # columns of a correlation matrix beside the variances
 
 
 def kind(fit: Fit) -> str:
@@ -45,81 +37,3 @@ def criteria(fit: Fit) -> dict[str, float]:
     """Names and values of what the fit minimised and of the information criteria."""
     first = {"REML criterion": fit.deviance} if fit.reml and fit.ngroups else {"Deviance": fit.deviance}
     return {**first, "logLik": fit.llf, "AIC": fit.aic, "BIC": fit.bic}
-
-
-def scaled_residuals(fit: Fit) -> Table | None:
-    """Quantiles of the Pearson residuals over sigma; None for a model that was loaded without its rows."""
-    try:
-        scaled = np.asarray(fit.residuals("pearson"), dtype=float) / fit.sigma
-    except ModelError:
-        return None
-    names = ("minimum", "quarter", "median", "three_quarters", "maximum")
-    values = np.quantile(scaled, [0.0, 0.25, 0.5, 0.75, 1.0])
-    return Table({name: [value] for name, value in zip(names, values, strict=True)}, title="Scaled residuals")
-
-
-def fixed_effects(fit: Fit, level: float | None = None) -> Table:
-    """Estimates and tests of the fixed effects; with `level`, confidence limits too."""
-    limits = fit.conf_int(level=level) if level else None
-    columns: dict[str, Any] = {"term": list(fit.params.index), "estimate": fit.params.to_numpy(), "std_error": fit.bse.to_numpy()}
-    if limits is not None:
-        columns |= {"conf_low": limits["conf_low"], "conf_high": limits["conf_high"]}
-    finite = bool(np.isfinite(fit.df.to_numpy()).all())
-    if finite:
-        columns["df"] = fit.df.to_numpy()
-    columns |= {"statistic": fit.tvalues.to_numpy(), "p_value": fit.pvalues.to_numpy()}
-    headings = {"statistic": "t" if finite else "z"}
-    if level:
-        headings |= {"conf_low": f"{100 * level:g}% from", "conf_high": "to"}
-    return Table(columns, title=f"Fixed effects ({DDF[fit.ddf]})", headings=headings)
-
-
-def random_effects(fit: Fit) -> Table:
-    """Variances and standard deviations, one row an effect, with the correlations to the rows above of the same term."""
-    terms = blocks(fit.varcorr)
-    widest = max((len(block) for block in terms), default=0) - 1
-    shown = min(widest, WIDEST_CORRELATIONS)
-    columns: dict[str, list[Any]] = {name: [] for name in ("group", "term", "variance", "sd")}
-    correlations: list[list[float | None]] = [[] for _ in range(shown)]
-    for block in terms:
-        for place, row in enumerate(block):
-            columns["group"].append(row["group"] if place == 0 else "")
-            columns["term"].append(row["term1"] or "")
-            columns["variance"].append(row["vcov"])
-            columns["sd"].append(row["sdcor"])
-            for j, column in enumerate(correlations):
-                column.append(row["correlations"].get(block[j]["term1"]) if j < place else None)
-    for j, column in enumerate(correlations):
-        columns["correlation" if j == 0 else f"correlation_{j + 1}"] = column
-    headings = {f"correlation_{j + 1}": "" for j in range(1, shown)}
-    notes = (f"The correlations of {widest + 1} effects are in .varcorr.",) if widest > shown else ()
-    return Table(columns, title="Random effects", headings=headings, notes=notes)
-
-
-def correlation_of_fixed(fit: Fit) -> Table:
-    """Correlations of the estimates of the fixed effects: the lower triangle."""
-    cov = fit.cov_params().to_numpy()
-    sd = np.sqrt(np.diag(cov))
-    lower = cov / np.outer(sd, sd)
-    names = list(fit.params.index)
-    keys = ["correlation", *(f"correlation_{j}" for j in range(2, len(names)))]
-    columns: dict[str, list[Any]] = {"term": names[1:]}
-    columns |= {key: [lower[i, j] if i > j else None for i in range(1, len(names))] for j, key in enumerate(keys)}
-    return Table(columns, title="Correlation of the fixed effects", headings=dict(zip(keys, names, strict=False)))
-
-
-def blocks(varcorr: Table) -> list[list[dict[str, Any]]]:
-    """The rows of variances, term by term; each knows its correlations by the name of the other effect."""
-    out: list[list[dict[str, Any]]] = []
-    closed = True  # a covariance ends the variances of its term
-    for row in varcorr:
-        if row["term2"] is not None:
-            closed = True
-            names = {effect["term1"]: effect for effect in out[-1]}
-            names[row["term2"]]["correlations"][row["term1"]] = row["sdcor"]
-            continue
-        if closed or out[-1][0]["group"] != row["group"]:
-            out.append([])
-            closed = False
-        out[-1].append({**row, "correlations": {}})
-    return out

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ranef.layouts import STYLE
 from ranef.report import facts
+from ranef.report.sections import SECTIONS
 
 if TYPE_CHECKING:
     from ranef.errors import Finding
@@ -31,8 +32,7 @@ BADGES = """<style>
 
 def summary_fragment(fit: Fit) -> str:
     """The summary of a fit; fits light and dark pages."""
-    tables = [facts.random_effects(fit)] if fit.ngroups else []
-    tables.append(facts.fixed_effects(fit))
+    tables = [table for table in (section(fit) for section in SECTIONS) if table is not None]
     criteria = " · ".join(f"{escape(name)} {value:,.2f}" for name, value in facts.criteria(fit).items()).replace(
         "-", "\N{MINUS SIGN}"
     )

@@ -13,7 +13,7 @@ import numpy as np
 
 from ranef.fit.methods import DDF
 from ranef.layouts import STYLE
-from ranef.report import facts, words
+from ranef.report import facts, sections, words
 from ranef.report.charts import caterpillars, residual_charts
 from ranef.report.equation import equation
 from ranef.report.html import BADGES, badge, finding
@@ -49,8 +49,9 @@ def page(fit: Fit, *, title: str | None = None, data: str | None = None) -> str:
 
 def _sections(fit: Fit, data: str | None) -> list[tuple[str, str]]:
     sentences = "".join(f"<li>{escape(sentence)}</li>" for sentence in words.in_words(fit))
-    random = replace(facts.random_effects(fit), title="").to_html(style=False) if fit.ngroups else ""
-    fixed, method = facts.fixed_effects(fit, level=0.95), DDF[fit.ddf]
+    variances = sections.random_effects(fit)
+    random = replace(variances, title="").to_html(style=False) if variances is not None else ""
+    fixed, method = sections.fixed_effects(fit, level=0.95), DDF[fit.ddf]
     return [
         ("The model in words", f"<ul>{sentences}</ul>"),
         ("The model as an equation", f'<div class="scroll">{equation(fit)}</div>'),

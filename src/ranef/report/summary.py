@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from ranef.report import facts
+from ranef.report.sections import SECTIONS, correlation_of_fixed
 from ranef.table import Table
 
 if TYPE_CHECKING:
@@ -24,21 +25,9 @@ class Summary:
     correlation: bool = False
 
     @cached_property
-    def random(self) -> Table | None:
-        return facts.random_effects(self.fit) if self.fit.ngroups else None
-
-    @cached_property
-    def fixed(self) -> Table:
-        return facts.fixed_effects(self.fit)
-
-    @cached_property
-    def residuals(self) -> Table | None:
-        return facts.scaled_residuals(self.fit)
-
-    @property
     def tables(self) -> tuple[Table, ...]:
-        more = facts.correlation_of_fixed(self.fit) if self.correlation and len(self.fit.params) > 1 else None
-        return tuple(table for table in (self.residuals, self.random, self.fixed, more) if table is not None)
+        wanted = (*SECTIONS, correlation_of_fixed) if self.correlation else SECTIONS
+        return tuple(table for table in (section(self.fit) for section in wanted) if table is not None)
 
     def __str__(self) -> str:
         return "\n\n".join([_header(self.fit), *(table.to_text(WIDTH) for table in self.tables), *_footer(self.fit)])

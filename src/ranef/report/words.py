@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ranef.cells import number, scaled
 from ranef.formula import term_label
-from ranef.report import facts
+from ranef.report.sections import blocks
 
 if TYPE_CHECKING:
     from ranef.fit.fit import Fit
@@ -22,7 +22,7 @@ def in_words(fit: Fit) -> list[str]:
     names = [name for name in fit.params.index if name != "(Intercept)"]
     sentences = [f"The mean of {response} depends on {_listed(terms)}." if terms else f"{response} has one overall mean."]
     sentences += [_slope(fit, name) for name in names if _plain_slope(name, names)][:6]
-    sentences += [_spread(block) for block in facts.blocks(fit.varcorr) if block[0]["term1"] is not None]
+    sentences += [_spread(block) for block in blocks(fit.varcorr) if block[0]["term1"] is not None]
     sentences.append(f"What remains varies from row to row with a standard deviation of {number(fit.sigma)}.")
     return sentences
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ranef.report import facts
+from ranef.report import sections
 from ranef.report.summary import summary
 
 
@@ -40,7 +40,7 @@ def test_a_boundary_is_said_once_and_in_words(fits):
 
 
 def test_correlations_stand_beside_the_effects_that_they_join(fits):
-    table = facts.random_effects(fits["full"])
+    table = sections.random_effects(fits["full"])
     assert table["group"] == ["Worker", "", "", "Residual"]
     first, second = table["correlation"], table["correlation_2"]
     assert first[0] is None
@@ -53,8 +53,8 @@ def test_correlations_stand_beside_the_effects_that_they_join(fits):
 
 
 def test_terms_without_correlation_have_no_such_column(fits):
-    assert "correlation" not in facts.random_effects(fits["nested"])
-    table = facts.random_effects(fits["uncorrelated"])
+    assert "correlation" not in sections.random_effects(fits["nested"])
+    table = sections.random_effects(fits["uncorrelated"])
     assert "correlation" not in table or all(value is None for value in table["correlation"])
 
 
@@ -68,7 +68,7 @@ def test_correlation_of_the_fixed_effects_is_optional(fits):
 
 
 def test_z_tests_are_called_so(fits):
-    table = facts.fixed_effects(fits["sleepstudy"].with_ddf("asymptotic"))
+    table = sections.fixed_effects(fits["sleepstudy"].with_ddf("asymptotic"))
     assert "df" not in table
     assert table.headings["statistic"] == "z"
 
