@@ -3,7 +3,8 @@
     d(theta) = log|V| + n (1 + log(2 pi s / n))                      ML     Bates et al. (2015), eq. 34
     d(theta) = log|V| + log|X'V^-1X| + nu (1 + log(2 pi s / nu))     REML   eq. 41,  nu = n - rank X
 
-with s = y'Py, V = I + Z Lambda Lambda'Z'. Precision weights and units add constants.
+with s = y'Py, V = I + Z Lambda Lambda'Z'. Precision weights and units add constants. Where sigma is known, nothing is profiled:
+n log(2 pi sigma^2) + s / sigma^2 takes the place of n (1 + log(2 pi s / n)), nu that of n under REML.
 """
 
 from __future__ import annotations
@@ -69,6 +70,7 @@ class Criterion:
     gram: Gram
     engine: Engine
     reml: bool
+    scale: float | None = None  # sigma in standardised units where it is known, None where it is estimated
 
     @classmethod
     def of(cls, design: Design, reml: bool) -> Criterion:
@@ -76,8 +78,8 @@ class Criterion:
         return cls.of_gram(Gram.of(standardise(design, Layout.of(design.terms))), reml)
 
     @classmethod
-    def of_gram(cls, gram: Gram, reml: bool) -> Criterion:
-        return cls(gram, choose_engine(gram), reml)
+    def of_gram(cls, gram: Gram, reml: bool, scale: float | None = None) -> Criterion:
+        return cls(gram, choose_engine(gram), reml, scale)
 
     def with_response(self, y: Array) -> Criterion:
         """The same question about another response (n,): of the data, only y is read."""
@@ -123,7 +125,11 @@ class Criterion:
 
     def value(self, pieces: Pieces) -> float:
         s = max(pieces.gls.pwrss, SMALLEST)
-        d = pieces.logdet_u + self.nu * (1.0 + float(np.log(2.0 * np.pi * s / self.nu))) + self.constant
+        if self.scale is None:
+            misfit = self.nu * (1.0 + float(np.log(2.0 * np.pi * s / self.nu)))
+        else:
+            misfit = self.nu * float(np.log(2.0 * np.pi * self.scale**2)) + s / self.scale**2
+        d = pieces.logdet_u + misfit + self.constant
         return d + pieces.gls.logdet_x if self.reml else d
 
     def pieces(self, theta: Array, order: int) -> Pieces:
@@ -144,7 +150,7 @@ class Criterion:
         value = self.value(pieces)
         if pieces.t is None:
             return Evaluation(theta, value)
-        traces = differentiate(pieces, self.nu, self.reml)
+        traces = differentiate(pieces, self.nu, self.reml, self.scale)
         jacobian = self.layout.jacobian(theta)
         gradient = jacobian @ traces.gradient
         if traces.hessian is None:
@@ -174,7 +180,7 @@ class Criterion:
 
     def em_step(self, theta: Array) -> Array:
         """theta after one step of the EM algorithm."""
-        return em_step(self.pieces(theta, 1), self.layout, theta, self.gram.nobs, self.nu, self.reml)
+        return em_step(self.pieces(theta, 1), self.layout, theta, self.gram.nobs, self.nu, self.reml, self.scale)
 
     def start(self) -> Array:
         """One scoring step from the identity (which costs one evaluation), or moments where an evaluation is dear."""
@@ -182,7 +188,7 @@ class Criterion:
             return mivque_start(self.gram)
         theta = self.layout.start()
         try:
-            return scoring_start(self.pieces(theta, 2), self.layout, theta, self.nu, self.reml)
+            return scoring_start(self.pieces(theta, 2), self.layout, theta, self.nu, self.reml, self.scale)
         except LinAlgError:
             return theta
 

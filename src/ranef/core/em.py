@@ -19,10 +19,10 @@ from ranef.core.pieces import Pieces
 from ranef.covariance.base import Array
 
 
-def em_step(pieces: Pieces, layout: Layout, theta: Array, n: int, nu: int, reml: bool) -> Array:
-    """theta after one E and one M step, from the pieces of order 1 at theta."""
+def em_step(pieces: Pieces, layout: Layout, theta: Array, n: int, nu: int, reml: bool, scale: float | None = None) -> Array:
+    """theta after one E and one M step, from the pieces of order 1 at theta; `scale` is a known sigma."""
     assert pieces.t is not None and pieces.F is not None
-    sigma2 = pieces.gls.pwrss / nu
+    sigma2 = pieces.gls.pwrss / nu if scale is None else scale**2
     spread, rest = _spread(pieces, reml), pieces.F[:, -1, -1]
     parts, hat, explained = [], float(len(pieces.gls.gamma)) if reml else 0.0, 0.0
     at = 0
@@ -37,7 +37,7 @@ def em_step(pieces: Pieces, layout: Layout, theta: Array, n: int, nu: int, reml:
         hat += float(np.sum(omega * M))
         explained += float(np.sum(omega * R))
         parts.append((part, omega + omega @ (R / sigma2 - M) @ omega / layout.blocks[f].levels))
-    ratio = sigma2 * n / (pieces.gls.pwrss - explained + sigma2 * hat)
+    ratio = sigma2 * n / (pieces.gls.pwrss - explained + sigma2 * hat) if scale is None else 1.0
     out = np.empty_like(theta)
     for part, psi in parts:
         values, vectors = np.linalg.eigh(psi * ratio)

@@ -49,9 +49,12 @@ class KenwardRoger:
         free = criterion.gram.nobs - criterion.gram.rank
         matrix = bordered(inner, pieces.t - traces, omega, free)
         if information == "observed":
-            matrix = 2.0 * curvature(pieces, omega) * free / pieces.gls.pwrss - matrix
+            sigma2 = pieces.gls.pwrss / free if criterion.scale is None else criterion.scale**2
+            matrix = 2.0 * curvature(pieces, omega) / sigma2 - matrix
         H = np.eye(len(omega) + 1)[:, : 1 + G.shape[1]]
         H[1:, 1:] = G
+        if criterion.scale is not None:
+            H = H[:, 1:]
         W = 2.0 * H @ _inverse(H.T @ matrix @ H) @ H.T
         F0 = np.eye(F.shape[1]) - np.tensordot(omega, F, 1)
         F = np.concatenate([F0[None], F])

@@ -83,22 +83,24 @@ class Traces:
     exact: bool
 
 
-def differentiate(pieces: Pieces, nu: int, reml: bool) -> Traces:
+def differentiate(pieces: Pieces, nu: int, reml: bool, scale: float | None = None) -> Traces:
     """Gradient and Hessian in the directions: DESIGN's g_k and H_kl without the terms in V_kl, which the chain rule adds.
 
+    `scale` is a known sigma; where it is None sigma is profiled, sigma^2 = s / nu, which adds the term in a_d a_e.
     Where h and e are missing the Hessian is the average information, nu (y'P V_d P V_e P y / s - a_d a_e / s^2).
     """
     assert pieces.t is not None and pieces.F is not None
     s, F, r = pieces.gls.pwrss, pieces.F, len(pieces.gls.gamma)
     a, with_y = F[:, r, r], F[:, :r, r]
     fixed = F[:, :r, :r].reshape(len(a), r * r)
-    gradient = pieces.t - (nu / s) * a
+    precision = nu / s if scale is None else scale**-2
+    gradient = pieces.t - precision * a
     if reml:
         gradient -= np.add.reduce(fixed[:, :: r + 1], axis=1)
     if pieces.y is None:
         return Traces(gradient, None, False)
-    average = (nu / s) * (pieces.y - with_y @ with_y.T)
-    square = (a * (nu / s**2)) * a[:, None]
+    average = precision * (pieces.y - with_y @ with_y.T)
+    square = (a * (nu / s**2)) * a[:, None] if scale is None else 0.0
     if pieces.h is None:
         return Traces(gradient, average - square, False)
     hessian = 2.0 * average - square - pieces.h

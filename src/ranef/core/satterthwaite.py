@@ -22,9 +22,9 @@ FLAT = 1e-9  # curvature below this share of the largest is no information
 
 @dataclass(frozen=True, eq=False)
 class VarianceParameters:
-    """Asymptotic covariance of (theta, log sigma^2) and how Var(beta) depends on them."""
+    """Asymptotic covariance of (theta, log sigma^2), of theta alone where sigma is known, and how Var(beta) depends on them."""
 
-    covariance: Array  # (q+1, q+1)
+    covariance: Array  # (q+1, q+1), or (q, q)
     slopes: Array  # (q, r, r) derivatives of the whitened Var(beta)/sigma^2
 
     @classmethod
@@ -33,12 +33,14 @@ class VarianceParameters:
         criterion, F = solution.criterion, solution.forms
         nu, s, q = criterion.nu, solution.gls.pwrss, len(solution.theta)
         jacobian = criterion.layout.jacobian(solution.theta)
+        slopes = np.tensordot(jacobian, F[:, :-1, :-1], 1)
+        if criterion.scale is not None:
+            return cls(_information_inverse(hessian), slopes)
         a = jacobian @ F[:, -1, -1]
         joint = np.empty((q + 1, q + 1))
         joint[:q, :q] = hessian + nu / s**2 * np.outer(a, a)
         joint[:q, q] = joint[q, :q] = a * nu / s
         joint[q, q] = nu
-        slopes = np.tensordot(jacobian, F[:, :-1, :-1], 1)
         return cls(_information_inverse(joint), slopes)
 
     def df(self, solution: Solution, L: Array) -> Array:
@@ -46,8 +48,9 @@ class VarianceParameters:
         xi = L @ solution.white
         v = np.einsum("ci,ci->c", xi, xi)
         gradient = np.empty((len(L), len(self.covariance)))
-        gradient[:, :-1] = np.einsum("ci,kij,cj->ck", xi, self.slopes, xi)
-        gradient[:, -1] = v
+        q = len(self.slopes)
+        gradient[:, :q] = np.einsum("ci,kij,cj->ck", xi, self.slopes, xi)
+        gradient[:, q:] = v[:, None]
         spread = np.einsum("ck,kl,cl->c", gradient, self.covariance, gradient)
         return np.divide(2.0 * v**2, spread, out=np.full(len(L), np.inf), where=spread > 0)
 

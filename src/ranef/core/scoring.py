@@ -15,10 +15,10 @@ from ranef.covariance.base import Array
 SMALLEST = 0.01  # eigenvalue of Omega that the guess keeps from the boundary, where Newton's method would see a saddle
 
 
-def scoring_start(pieces: Pieces, layout: Layout, theta: Array, nu: int, reml: bool) -> Array:
+def scoring_start(pieces: Pieces, layout: Layout, theta: Array, nu: int, reml: bool, scale: float | None = None) -> Array:
     """theta after one scoring step from `theta`, whose pieces of order 2 are given."""
-    traces = differentiate(pieces, nu, reml)
-    information = expected_information(pieces, nu, reml)
+    traces = differentiate(pieces, nu, reml, scale)
+    information = expected_information(pieces, nu, reml, scale)
     if information is None:
         information = traces.hessian
     assert information is not None
@@ -37,8 +37,8 @@ def scoring_start(pieces: Pieces, layout: Layout, theta: Array, nu: int, reml: b
     return out
 
 
-def expected_information(pieces: Pieces, nu: int, reml: bool) -> Array | None:
-    """(K, K) twice the expected information of Omega with sigma profiled; None where the traces were too dear."""
+def expected_information(pieces: Pieces, nu: int, reml: bool, scale: float | None = None) -> Array | None:
+    """(K, K) twice the expected information of Omega, sigma profiled or known; None where the traces were too dear."""
     if pieces.h is None:
         return None
     assert pieces.t is not None and pieces.F is not None and pieces.e is not None
@@ -48,4 +48,4 @@ def expected_information(pieces: Pieces, nu: int, reml: bool) -> Array | None:
         flat = fixed.reshape(len(trace), fixed.shape[1] ** 2)
         trace = trace - np.trace(fixed, axis1=1, axis2=2)
         products = products - 2.0 * pieces.e + flat @ flat.T
-    return products - np.outer(trace, trace) / nu
+    return products - np.outer(trace, trace) / nu if scale is None else products

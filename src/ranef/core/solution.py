@@ -66,6 +66,8 @@ class Solution:
 
     @cached_property
     def sigma(self) -> float:
+        if self.criterion.scale is not None:
+            return self.criterion.gram.standard.unit * self.criterion.scale
         dof = self.dof
         return self.criterion.gram.standard.unit * float(np.sqrt(max(self.gls.pwrss, 0.0) / dof)) if dof > 0 else float("nan")
 

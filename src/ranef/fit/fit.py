@@ -93,8 +93,8 @@ class Fit:
 
     @property
     def npar(self) -> int:
-        """Fixed effects, covariance parameters and the residual variance."""
-        return len(self._kept) + len(self.optimum.theta) + 1
+        """Fixed effects, covariance parameters and, unless it is known, the residual variance."""
+        return len(self._kept) + len(self.optimum.theta) + (self.criterion.scale is None)
 
     @property
     def df_residual(self) -> int:
