@@ -87,21 +87,33 @@ class Table:
 
     def to_text(self, width: int = 80) -> str:
         """Plain text, at most `width` characters wide where the columns allow it."""
-        from ranef.layouts import text
+        from ranef.layouts.plain import text
 
         return text(self, width)
 
-    def to_latex(self) -> str:
-        """A LaTeX tabular in a table environment; needs the package booktabs."""
-        from ranef.layouts import latex
+    def to_latex(self, caption: str | None = None, label: str | None = None, *, notes: bool = True) -> str:
+        """A LaTeX tabular in a table environment; needs the package booktabs.
 
-        return latex(self)
+        `caption` replaces the title (an empty one leaves it out), `label` is for ``\\ref``; `notes=False` leaves the notes out.
+        """
+        from ranef.layouts.latex import latex
 
-    def to_html(self, *, style: bool = True) -> str:
-        """An HTML fragment, with its own style unless told; fits light and dark pages."""
-        from ranef.layouts import STYLE, html
+        return latex(self, caption, label, notes)
 
-        return (STYLE if style else "") + html(self)
+    def to_markdown(self) -> str:
+        """A pipe table, as GitHub, Pandoc and Quarto read it."""
+        from ranef.layouts.markdown import markdown
+
+        return markdown(self)
+
+    def to_html(self, *, style: bool = True, inline: bool = False) -> str:
+        """An HTML fragment, with its own style unless told; fits light and dark pages.
+
+        With `inline` the style is in the cells, so that the table keeps its look when it is pasted into Word or a mail.
+        """
+        from ranef.layouts import web
+
+        return web.inline(self) if inline else (web.STYLE if style else "") + web.html(self)
 
     def to_dict(self) -> dict[str, list[Any]]:
         """Column to list of plain Python values, as JSON has them (a value that is not a number becomes None)."""

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from ranef.cells import p_value
+from ranef.fit.rows import has_rows
+
 if TYPE_CHECKING:
     from ranef.fit.fit import Fit
 
@@ -20,6 +25,36 @@ def data_line(fit: Fit) -> str:
     total = fit.model.rows.n_total
     rows = f"{fit.nobs:,} rows" if total <= fit.nobs else f"{fit.nobs:,} of {total:,} rows"
     return "; ".join([rows, *(f"{group}: {size:,} levels" for group, size in fit.ngroups.items())])
+
+
+def arguments(fit: Fit) -> dict[str, str]:
+    """Weights and offset, which the formula does not tell."""
+    schema, design = fit.model.schema, fit.model.design
+    weights = schema.weights or ("precision weights, given as numbers" if design.weights is not None else "")
+    offset = schema.offset or ("given as numbers" if schema.loose_offset else "")
+    return {name: text for name, text in (("Weights", weights), ("Offset", offset)) if text}
+
+
+def residual_line(fit: Fit) -> str:
+    return f"Residual standard deviation {fit.sigma:.4g} on {fit.df_residual:,} degrees of freedom"
+
+
+def explained_lines(fit: Fit) -> list[str]:
+    """R2 and the joint F test of a linear model; none for a model that was loaded without its rows, without predictors or without
+    an intercept, where R2 has no one meaning.
+    """
+    from ranef.inference.r2 import r2
+
+    tested = [j for j, name in enumerate(fit.model.design.names) if name in fit.params.index and name != "(Intercept)"]
+    if not tested or not has_rows(fit) or fit.model.design.intercept is None:
+        return []
+    multiple, adjusted = r2(fit)["estimate"]
+    test = fit.denominator("residual").test(np.eye(len(fit.model.design.names))[tested], np.zeros(len(tested)))
+    p = p_value(test.p_value)
+    return [
+        f"Multiple R2 {multiple:.4f}, adjusted R2 {adjusted:.4f}",
+        f"F {test.statistic:.2f} on {test.num_df} and {test.den_df:,.0f} degrees of freedom, p {p if p[0] in '<>' else '= ' + p}",
+    ]
 
 
 def reason(fit: Fit) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING
 
-from ranef.layouts import STYLE
+from ranef.layouts.web import STYLE
 from ranef.report import facts
 from ranef.report.sections import SECTIONS
 

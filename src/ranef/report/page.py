@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ranef.fit.methods import DDF
-from ranef.layouts import STYLE
+from ranef.layouts.web import STYLE
 from ranef.report import facts, sections, words
 from ranef.report.charts import caterpillars, residual_charts
 from ranef.report.equation import equation

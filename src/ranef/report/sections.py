@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Section = Callable[["Fit"], Table | None]
 
-WIDEST_CORRELATIONS = 6  # columns of a correlation matrix beside the variances
+WIDE = 4  # effects of a term beyond which its correlations are a table of their own
 
 
 def scaled_residuals(fit: Fit) -> Table | None:
@@ -47,7 +47,9 @@ def fixed_effects(fit: Fit, level: float | None = None) -> Table:
     headings = {"statistic": "t" if finite else "z"}
     if level:
         headings |= {"conf_low": f"{100 * level:g}% from", "conf_high": "to"}
-    return Table(columns, title=f"Fixed effects ({DDF[fit.ddf]})", headings=headings)
+    method = DDF[fit.ddf]
+    title = f"Fixed effects: {method}" if "(" in method else f"Fixed effects ({method})"
+    return Table(columns, title=title, headings=headings)
 
 
 def random_effects(fit: Fit) -> Table | None:
@@ -55,8 +57,7 @@ def random_effects(fit: Fit) -> Table | None:
     if not fit.ngroups:
         return None
     terms = blocks(fit.varcorr)
-    widest = max((len(block) for block in terms), default=0) - 1
-    shown = min(widest, WIDEST_CORRELATIONS)
+    shown = max((len(block) for block in terms if block[-1]["correlations"] and len(block) <= WIDE), default=1) - 1
     columns: dict[str, list[Any]] = {name: [] for name in ("group", "term", "variance", "sd")}
     correlations: list[list[float | None]] = [[] for _ in range(shown)]
     for block in terms:
@@ -66,12 +67,37 @@ def random_effects(fit: Fit) -> Table | None:
             columns["variance"].append(row["vcov"])
             columns["sd"].append(row["sdcor"])
             for j, column in enumerate(correlations):
-                column.append(row["correlations"].get(block[j]["term1"]) if j < place else None)
-    for j, column in enumerate(correlations):
-        columns["correlation" if j == 0 else f"correlation_{j + 1}"] = column
-    headings = {f"correlation_{j + 1}": "" for j in range(1, shown)}
-    notes = (f"The correlations of {widest + 1} effects are in .varcorr.",) if widest > shown else ()
-    return Table(columns, title="Random effects", headings=headings, notes=notes)
+                column.append(_correlation(block, place, j) if len(block) <= WIDE else None)
+    columns |= _numbered(correlations)
+    return Table(columns, title="Random effects", headings={f"correlation_{j}": "" for j in range(2, shown + 1)})
+
+
+def random_correlations(fit: Fit) -> Table | None:
+    """The correlations of terms with so many effects that they do not fit beside the variances: a lower triangle a term."""
+    wide = [block for block in blocks(fit.varcorr) if len(block) > WIDE and block[-1]["correlations"]]
+    if not wide:
+        return None
+    shown = max(map(len, wide)) - 1
+    columns: dict[str, list[Any]] = {"group": [], "term": []}
+    correlations: list[list[float | None]] = [[] for _ in range(shown)]
+    for block in wide:
+        for place, row in enumerate(block):
+            columns["group"].append(row["group"] if place == 0 else "")
+            columns["term"].append(f"{place + 1} {row['term1']}")
+            for j, column in enumerate(correlations):
+                column.append(_correlation(block, place, j))
+    columns |= _numbered(correlations)
+    headings = {name: str(j + 1) for j, name in enumerate(_numbered(correlations))}
+    return Table(columns, title="Correlations of the random effects", headings=headings)
+
+
+def _correlation(block: list[dict[str, Any]], place: int, j: int) -> float | None:
+    """That of the effects at `place` and j of one term, in the lower triangle."""
+    return block[place]["correlations"].get(block[j]["term1"]) if j < place else None
+
+
+def _numbered(correlations: list[list[float | None]]) -> dict[str, list[float | None]]:
+    return {"correlation" if j == 0 else f"correlation_{j + 1}": column for j, column in enumerate(correlations)}
 
 
 def correlation_of_fixed(fit: Fit) -> Table | None:
@@ -105,4 +131,4 @@ def blocks(varcorr: Table) -> list[list[dict[str, Any]]]:
     return out
 
 
-SECTIONS: tuple[Section, ...] = (scaled_residuals, random_effects, fixed_effects)
+SECTIONS: tuple[Section, ...] = (scaled_residuals, random_effects, random_correlations, fixed_effects)

@@ -50,6 +50,7 @@ def _header(fit: Fit) -> str:
         facts.kind(fit),
         _folded("Formula:", fit.formula),
         _folded("Data:", facts.data_line(fit)),
+        *(_folded(f"{name}:", text) for name, text in facts.arguments(fit).items()),
         _folded("Status:", facts.verdict(fit)),
         *(_folded(f"{finding.severity.capitalize()}:", str(finding)) for finding in fit.findings),
         "",
@@ -59,9 +60,7 @@ def _header(fit: Fit) -> str:
 
 
 def _footer(fit: Fit) -> list[str]:
-    if fit.ngroups:
-        return []
-    return [f"Residual standard deviation {fit.sigma:.4g} on {fit.df_residual:,} degrees of freedom"]
+    return [] if fit.ngroups else ["\n".join([facts.residual_line(fit), *facts.explained_lines(fit)])]
 
 
 def _folded(label: str, text: str) -> str:

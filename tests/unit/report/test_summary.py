@@ -101,3 +101,33 @@ def test_a_loaded_model_has_a_summary(fits, tmp_path):
     assert "Scaled residuals" not in text
     assert "180 rows" in text
     assert text.splitlines()[-2:] == str(fits["sleepstudy"].summary()).splitlines()[-2:]
+
+
+def test_many_correlations_are_a_table_of_their_own(wide):
+    assert "correlation" not in sections.random_effects(wide)
+    table = sections.random_correlations(wide)
+    assert [table.headings[name] for name in table.columns if name.startswith("correlation")] == ["1", "2", "3", "4", "5"]
+    pairs = {(row["term2"], row["term1"]): row["sdcor"] for row in wide.varcorr if row["term2"]}
+    names = [name.split(" ", 1)[1] for name in table["term"]]
+    assert table["correlation_3"][4] == pairs[names[4], names[2]]
+    assert table["correlation_3"][2] is None
+
+
+def test_a_hard_summary_is_readable(wide):
+    text = str(wide.summary())
+    assert max(map(len, text.splitlines())) <= 80
+    assert "Weights: w" in text
+    assert "Offset:  given as numbers" in text
+    assert "fit by maximum likelihood" in text
+    assert "dropped: copy" in text
+    assert "397 of 400 rows" in text
+    assert "Fixed effects: z tests (asymptotic" in text
+    fixed = text[text.index("Fixed effects") :].splitlines()
+    assert sum(line.startswith("Term") for line in fixed) == 1  # folded names, no second block
+    assert any(line.strip() and line.startswith("  ") for line in fixed)
+
+
+def test_a_linear_model_tells_what_it_explains(fits):
+    text = str(fits["linear"].summary())  # R: summary(lm(Reaction ~ Days, sleepstudy))
+    assert "Multiple R2 0.2865, adjusted R2 0.2825" in text
+    assert "F 71.46 on 1 and 178 degrees of freedom, p <0.001" in text

@@ -12,8 +12,11 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ranef.errors import DataError
+from ranef.layouts.plain import folded
 from ranef.table import Table
 
 FIXED = {
@@ -132,6 +135,70 @@ def test_latex_escapes_and_balances():
     assert r"a \& b & 2.000 \\" in body
     assert "$-$1.000" in body
     assert re.search(r"(?<!\\)[#%_^~]", latex.replace(r"\_", "")) is None
+
+
+def test_latex_numbers_stand_on_their_points():
+    table = Table({"term": ["a", "b", "c"], "std_dev": [1234.5, 0.00123, None]}, title="T", notes=("A note.", "Another."))
+    latex = table.to_latex(caption="Own", label="tab:own")
+    assert r"\caption{Own}" + "\n" + r"\label{tab:own}" in latex
+    assert r"\begin{tabular}{lr}" in latex
+    rows = [line.split("&")[1].removesuffix(r" \\").strip() for line in latex.splitlines() if "&" in line][1:]
+    lengths = {len(re.sub(r"\\phantom\{(.*)\}", r"\1", row).partition(".")[2]) for row in rows if row}
+    assert len(lengths) == 1
+    assert r"c & \\" in latex
+    assert r"A note. \\" in latex
+    assert "note" not in table.to_latex(notes=False)
+    assert r"\caption" not in table.to_latex(caption="")
+
+
+def test_markdown_is_a_pipe_table(table):
+    lines = table.to_markdown().splitlines()
+    assert lines[0] == "**Fixed effects**"
+    assert len({len(line) for line in lines[2:6]}) == 1
+    assert lines[3].count("-:") == 5
+    assert lines[4].startswith("| (Intercept) |  251.405 |")
+    assert "*By Satterthwaite.*" in lines
+    hostile = Table({"term": ["a|b\n*c*", "<i>"], "estimate": [-1.0, 2.0]}).to_markdown()
+    assert r"a\|b \*c\*" in hostile
+    assert r"\<i\>" in hostile
+
+
+def test_tables_for_word_carry_their_style_in_every_cell(table):
+    html = table.to_html(inline=True)
+    tags = Tags()
+    tags.feed(html)
+    assert tags.open == []
+    assert "class=" not in html
+    assert "<style" not in html
+    assert html.count("<td") == html.count("<td style=") == 12
+    assert html.count("border-bottom:1pt solid #000") == 6  # below the last row
+    assert html.count("border-top:1pt solid #000") == 6
+
+
+def test_html_heads_its_rows_and_columns(table):
+    html = table.to_html()
+    assert html.count('scope="col"') == 6
+    assert html.count('scope="row"') == 2
+    assert "<caption>Fixed effects</caption>" in html
+    assert 'tabindex="0"' in html
+    uneven = Table({"sd": [1234.5, 0.00123]}).to_html(style=False)
+    assert "\N{FIGURE SPACE}" in uneven
+
+
+def test_long_names_are_folded_where_that_saves_a_second_block():
+    name = "covariate_one:treatment_condition[T.treatment with everything on top]"
+    table = Table({"term": [name, "x"], **{f"column {j}": [1.25, 2.5] for j in range(5)}})
+    lines = str(table).splitlines()
+    assert max(map(len, lines)) <= 80
+    assert sum(line.startswith("Term") for line in lines) == 1
+    assert "".join(line[:30].strip() for line in lines[2:-1]).replace(" ", "").startswith("covariate_one:treatment_condition")
+
+
+@given(st.text(max_size=60), st.integers(8, 30))
+def test_folding_loses_nothing_but_spaces(name, room):
+    lines = folded(name, room)
+    assert "".join("".join(lines).split()) == "".join(name.split())
+    assert all(len(line) <= room for line in lines)
 
 
 def test_csv_has_every_digit_and_no_formulas():

@@ -1,0 +1,1 @@
+"""The faces of a table: plain text, HTML, LaTeX and Markdown. They lay out cells and compute nothing."""

@@ -1,0 +1,136 @@
+"""HTML: a fragment for pages and notebooks, light or dark, or a table with its style in every cell for Word and mail."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from typing import TYPE_CHECKING
+
+from ranef.cells import aligned, heading
+from ranef.glossary import explain
+from ranef.layouts.shown import cut, numeric, pretty, shown
+
+if TYPE_CHECKING:
+    from ranef.table import Table
+
+# Colours are those of the text around, so that every dark theme fits; nothing outside of .ranef is touched.
+STYLE = """<style>
+div.ranef{font:14px/1.45 system-ui,-apple-system,"Segoe UI",sans-serif;color:inherit;text-align:left}
+div.ranef .scroll{overflow-x:auto;max-width:100%}
+div.ranef table{border-collapse:collapse;margin:.4em 0;font-variant-numeric:tabular-nums;border:0;font-size:inherit;width:auto}
+div.ranef caption{text-align:left;font-weight:600;padding:.3em 0;white-space:nowrap;color:inherit;caption-side:top}
+div.ranef tr,div.ranef tr:nth-child(n){background:transparent}
+div.ranef th,div.ranef td{padding:.28em .8em;text-align:left;vertical-align:baseline;white-space:nowrap;border:0;
+  background:transparent;color:inherit;font-weight:400}
+div.ranef th:first-child,div.ranef td:first-child{padding-left:.1em}
+div.ranef thead th{font-weight:600;border-bottom:1.5px solid currentColor;vertical-align:bottom}
+div.ranef tbody th,div.ranef tbody td{border-bottom:1px solid color-mix(in srgb,currentColor 16%,transparent)}
+div.ranef td.long{white-space:normal;min-width:14em}
+div.ranef th.n,div.ranef td.n{text-align:right}
+div.ranef p{margin:.2em 0;opacity:.8;font-size:12.5px;max-width:60em}
+@media (max-width:520px){div.ranef caption{white-space:normal}div.ranef th,div.ranef td{padding:.28em .5em}}
+</style>"""
+LONG = 40  # characters beyond which a text may be broken over several lines
+NAMED = ("effect", "component", "group", "level", "term", "term1", "name", "quantity", "contrast", "model", "code")
+SPACE = {" ": "\N{FIGURE SPACE}", ".": "\N{PUNCTUATION SPACE}"}  # as wide as a digit, as wide as a point
+FONT = "font-family:'Times New Roman',serif;font-size:10pt"
+
+
+def html(table: Table) -> str:
+    """A table in a box that scrolls sideways, to be used with STYLE; all text is escaped."""
+    gap = cut(len(table))
+    texts, numbers = shown(table, gap), numeric(table)
+    columns = {name: _stacked(texts[name]) if numbers[name] else texts[name] for name in table.columns}
+    heads = "".join(
+        f'<th scope="col" class="{"n" if numbers[n] else "t"}"{_hint(n)}>{escape(heading(n, table.headings))}</th>'
+        for n in table.columns
+    )
+    first = next(iter(table.columns), "") in NAMED
+    rows = ["".join(_row(row, list(numbers.values()), first)) for row in zip(*columns.values(), strict=True)]
+    if gap is not None:
+        rows.insert(gap[0], f'<td colspan="{len(table.columns)}">… {gap[1]:,} more rows …</td>')
+    body = "".join(f"<tr>{row}</tr>" for row in rows)
+    caption = f"<caption>{escape(table.title)}</caption>" if table.title else ""
+    return boxed(f"<table>{caption}<thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>", table.title, table.footnotes())
+
+
+def boxed(table: str, title: str, notes: Sequence[str]) -> str:
+    """A table element in its box, with the notes below; the box can be reached and scrolled by keyboard."""
+    below = "".join(f"<p>{escape(note)}</p>" for note in notes)
+    label = escape(title or "Table", quote=True)
+    return f'<div class="ranef"><div class="scroll" role="group" tabindex="0" aria-label="{label}">{table}</div>{below}</div>'
+
+
+def inline(table: Table) -> str:
+    """A table whose style is in its cells, in the manner of a journal: it keeps its look when pasted into Word or a mail."""
+    texts, numbers = shown(table), numeric(table)
+    columns = [_stacked(texts[name]) if numbers[name] else texts[name] for name in table.columns]
+    heads = [heading(name, table.headings) for name in table.columns]
+    rows = list(zip(*columns, strict=True))
+    return inline_table(table.title, [heads], [rows], list(numbers.values()), table.footnotes())
+
+
+def inline_table(
+    title: str,
+    heads: Sequence[Sequence[str]],
+    parts: Sequence[Sequence[Sequence[str]]],
+    numbers: Sequence[bool],
+    notes: Sequence[str],
+) -> str:
+    """Rows of headings, then parts that are divided by rules; three rules as in a journal."""
+    caption = f'<caption style="text-align:left;padding:0 0 4pt;{FONT}"><i>{escape(title)}</i></caption>' if title else ""
+    above = "".join(
+        _inline_row(row, numbers, "th", _edges(i == 0, i == len(heads) - 1, "1pt", "0.5pt")) for i, row in enumerate(heads)
+    )
+    body = "".join(
+        _inline_row(row, numbers, "td", _edges(p > 0 and i == 0, p == len(parts) - 1 and i == len(part) - 1, "0.5pt", "1pt"))
+        for p, part in enumerate(parts)
+        for i, row in enumerate(part)
+    )
+    below = "".join(f"<p style=\"margin:3pt 0 0;font-size:9pt;font-family:'Times New Roman',serif\">{escape(n)}</p>" for n in notes)
+    table = f'<table style="border-collapse:collapse;{FONT}">{caption}<thead>{above}</thead><tbody>{body}</tbody></table>'
+    return table + below
+
+
+def _edges(top: bool, bottom: bool, above: str, below: str) -> str:
+    rules = [f"border-top:{above} solid #000" if top else "border-top:none"]
+    rules.append(f"border-bottom:{below} solid #000" if bottom else "border-bottom:none")
+    return ";".join([*rules, "border-left:none", "border-right:none"])
+
+
+def _inline_row(row: Sequence[str], numbers: Sequence[bool], tag: str, edges: str) -> str:
+    scope = ' scope="col"' if tag == "th" else ""
+    start = f'<{tag}{scope} style="padding:2pt 6pt;white-space:nowrap;font-weight:normal;{edges}'
+    cells = [
+        f'{start};text-align:{"right" if right else "left"};{FONT}">{escape(cell)}</{tag}>'
+        for cell, right in zip(row, numbers, strict=True)
+    ]
+    return f"<tr>{''.join(cells)}</tr>"
+
+
+def _stacked(texts: Sequence[str]) -> list[str]:
+    """Numbers with minus signs, and with spaces in place of the decimals that others of the column have."""
+    padded = aligned(texts, "", True)[1]
+    return [_filled(pretty(cell.lstrip())) for cell in padded]
+
+
+def _filled(text: str) -> str:
+    number = text.rstrip()
+    lacking = len(text) - len(number)
+    if not lacking or not number:
+        return number
+    return number + (SPACE[" "] * lacking if "." in number else SPACE["."] + SPACE[" "] * (lacking - 1))
+
+
+def _row(row: Sequence[str], numbers: Sequence[bool], first: bool) -> list[str]:
+    out = []
+    for j, (text, number) in enumerate(zip(row, numbers, strict=True)):
+        kind = "n" if number else "t long" if len(text) > LONG else "t"
+        tag, scope = ("th", ' scope="row"') if first and j == 0 and text else ("td", "")
+        out.append(f'<{tag}{scope} class="{kind}">{escape(text)}</{tag}>')
+    return out
+
+
+def _hint(name: str) -> str:
+    help = explain(name)
+    return f' title="{escape(help, quote=True)}"' if help else ""
