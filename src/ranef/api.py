@@ -70,6 +70,24 @@ def lmm(
     References
     ----------
     Bates, Maechler, Bolker and Walker (2015), Fitting linear mixed-effects models using lme4, J. Stat. Softw. 67(1).
+
+    Examples
+    --------
+    >>> import ranef
+    >>> m = ranef.lmm("Reaction ~ Days + (Days | Subject)", ranef.datasets.load("sleepstudy"))
+    >>> m.params.round(2)
+    (Intercept)    251.41
+    Days            10.47
+    Name: estimate, dtype: float64
+    >>> m.ngroups, m.status
+    ({'Subject': 18}, 'optimum')
+    >>> ranef.lmm("Reaction ~ Days + (Days || Subject)", ranef.datasets.load("sleepstudy"), reml=False).varcorr
+    Variance components
+    Group     Term         With  Variance  SD / corr.
+    -------------------------------------------------
+    Subject   (Intercept)          584.25      24.171
+    Subject   Days                  33.63       5.799
+    Residual                       653.12      25.556
     """
     if not isinstance(formula, str):
         raise ModelError(f"formula must be a string, not {type(formula).__name__}.", hint='For example "y ~ x + (1 | g)".')
@@ -96,6 +114,25 @@ def lm(formula: str, data: Any, **options: Any) -> Fit:
     """Fit an ordinary (weighted) linear regression: `lmm` without random terms, with the same Fit.
 
     Takes the arguments of `lmm`. Raises FormulaError for a formula with a random term.
+
+    Examples
+    --------
+    >>> import ranef
+    >>> cake = ranef.datasets.load("cake")
+    >>> ranef.lm("angle ~ temp", cake).tidy()
+    Estimates
+    Effect    Group     Term             Estimate  Std. error     df  Statistic
+    ---------------------------------------------------------------------------
+    fixed               (Intercept)       0.51587     5.55717  268.0       0.09
+    fixed               temp              0.15803     0.02769  268.0       5.71
+    ran_pars  Residual  sd__Observation   7.76912
+    <BLANKLINE>
+    Effect    Group     Term                  p
+    -------------------------------------------
+    fixed               (Intercept)       0.926
+    fixed               temp             <0.001
+    ran_pars  Residual  sd__Observation
+    residual degrees of freedom
     """
     parsed = parse(formula)
     if parsed.bars:
@@ -120,6 +157,43 @@ def describe(
 
     Takes the arguments of `lmm` and raises FormulaError and DataError as it does; what `lmm` would refuse as unidentified
     is a finding.
+
+    Examples
+    --------
+    >>> import ranef
+    >>> ranef.describe("strength ~ 1 + (1 | batch / cask)", ranef.datasets.load("Pastes"))
+    strength ~ 1 + (1 | batch / cask)
+    <BLANKLINE>
+    Size
+    Quantity                Count
+    -----------------------------
+    rows used                  60
+    rows left out               0
+    fixed coefficients          1
+    rank of the fixed part      1
+    random effects             40
+    covariance parameters       2
+    <BLANKLINE>
+    Fixed effects
+    Term          Mean  Std. dev.  Estimable
+    ----------------------------------------
+    (Intercept)  1.000        0.0  yes
+    <BLANKLINE>
+    Random effects
+    Term              Group       Levels  Columns      Structure  Parameters
+    ------------------------------------------------------------------------
+    (1 | batch)       batch           10  (Intercept)  un                  1
+    (1 | batch:cask)  batch:cask      30  (Intercept)  un                  1
+    <BLANKLINE>
+    Term              Group       Min. rows  Median rows  Max. rows
+    ---------------------------------------------------------------
+    (1 | batch)       batch               6            6          6
+    (1 | batch:cask)  batch:cask          2            2          2
+    <BLANKLINE>
+    Grouping factors
+    First  Second      Relation
+    -----------------------------------------
+    batch  batch:cask  second nested in first
     """
     parsed = parse(formula)
     intake = ingest(

@@ -20,7 +20,20 @@ Severity = Literal["note", "warning", "serious"]
 
 
 class RanefError(Exception):
-    """Base of every error that this package raises on purpose."""
+    """Base of every error that this package raises on purpose.
+
+    Examples
+    --------
+    >>> import ranef
+    >>> try:
+    ...     ranef.lmm("Reaction ~ Dayz + (1 | Subject)", ranef.datasets.load("sleepstudy"))
+    ... except ranef.RanefError as error:
+    ...     print(error)
+    the data have no column 'Dayz'
+      Reaction ~ Dayz + (1 | Subject)
+                 ^^^^
+    Did you mean 'Days'? Columns: Reaction, Days, Subject.
+    """
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
         self.message, self.hint = message, hint
@@ -28,7 +41,17 @@ class RanefError(Exception):
 
 
 class FormulaError(RanefError, ValueError):
-    """The formula cannot be read; `start` and `stop` delimit the offending token in `text`."""
+    """The formula cannot be read; `start` and `stop` delimit the offending token in `text`.
+
+    Examples
+    --------
+    >>> import ranef
+    >>> ranef.lmm("Reaction ~ Days + (Days | Subject", ranef.datasets.load("sleepstudy"))
+    Traceback (most recent call last):
+    ranef.errors.FormulaError: `(` is never closed.
+      Reaction ~ Days + (Days | Subject
+                        ^
+    """
 
     def __init__(self, message: str, *, text: str, start: int, stop: int, hint: str | None = None) -> None:
         self.text, self.start, self.stop = text, start, stop
@@ -37,24 +60,73 @@ class FormulaError(RanefError, ValueError):
 
 
 class DataError(RanefError, ValueError):
-    """The data do not hold what the formula asks for; names the column, the level or the row."""
+    """The data do not hold what the formula asks for; names the column, the level or the row.
+
+    Examples
+    --------
+    >>> import ranef
+    >>> ranef.datasets.load("sleep")
+    Traceback (most recent call last):
+    ranef.errors.DataError: There is no embedded data set called `sleep`.
+    Did you mean `sleepstudy`?
+    """
 
 
 class ModelError(RanefError, ValueError):
-    """The model is not identified by these data, or an option contradicts another."""
+    """The model is not identified by these data, or an option contradicts another.
+
+    Examples
+    --------
+    >>> import ranef
+    >>> ranef.lmm("Yield ~ 1 + (1 | Batch)", ranef.datasets.load("Dyestuff"), optimizer="adam")
+    Traceback (most recent call last):
+    ranef.errors.ModelError: optimizer='adam' is not known.
+    Use one of: newton, bobyqa, lbfgs, em.
+    """
 
 
 class MemoryEstimateError(RanefError, MemoryError):
-    """A block that the model needs is larger than the memory that may be used."""
+    """A block that the model needs is larger than the memory that may be used.
+
+    Examples
+    --------
+    >>> import ranef
+    >>> m = ranef.lmm("y ~ 1 + (1 | s) + (1 | d)", ranef.datasets.load("InstEval"))
+    >>> ranef.henderson(m).covariance()
+    Traceback (most recent call last):
+    ranef.errors.MemoryEstimateError: The joint covariance of 4101 effects is a dense matrix of 0.1 GB.
+    Use conditional_covariance() or predict(interval=...), which never form it.
+    """
 
 
 class SavedModelError(RanefError, ValueError):
-    """The file is not a model that this version can read safely."""
+    """The file is not a model that this version can read safely.
+
+    Examples
+    --------
+    >>> import ranef
+    >>> _ = open("notes.txt", "w").write("no model")
+    >>> ranef.load("notes.txt")
+    Traceback (most recent call last):
+    ranef.errors.SavedModelError: This is not a saved model: it is no archive of ours.
+    Save models with fit.save(path).
+    """
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Something worth knowing about a fit: what, how serious, the evidence in numbers, and what to do."""
+    """Something worth knowing about a fit: what, how serious, the evidence in numbers, and what to do.
+
+    Examples
+    --------
+    >>> import ranef
+    >>> m = ranef.lmm("Yield ~ 1 + (1 | Batch)", ranef.datasets.load("Dyestuff2"))
+    >>> finding = m.findings[0]
+    >>> finding.code, finding.severity
+    ('singular_fit', 'warning')
+    >>> print(finding.message)
+    The best fit is on the boundary: the variance of (Intercept) in Batch is zero.
+    """
 
     code: str
     severity: Severity

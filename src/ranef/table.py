@@ -29,6 +29,19 @@ class Table:
     `columns` maps a name of the glossary to a sequence; all are equally long. `headings` replaces the heading of a column where the
     table knows better (`{"statistic": "t"}`). `level` is the confidence level of its intervals, `adjustment` the correction for
     multiple comparisons. `frame_kind` is the kind of frame that `.frame` gives: the user's.
+
+    Examples
+    --------
+    >>> import ranef
+    >>> m = ranef.lmm("Reaction ~ Days + (Days | Subject)", ranef.datasets.load("sleepstudy"))
+    >>> table = m.conf_int()
+    >>> table.frame.round(2)
+              term  estimate  conf_low  conf_high
+    0  (Intercept)    251.41    237.01     265.80
+    1         Days     10.47      7.21      13.73
+    >>> table["conf_low"].round(2)
+    array([237.01,   7.21])
+    >>> table.to_csv("intervals.csv")
     """
 
     columns: Mapping[str, Any]  # of sequences or arrays

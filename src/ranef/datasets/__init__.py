@@ -39,6 +39,14 @@ def load(name: str, as_: str = "pandas") -> Any:
 
     `as_` is "pandas" (categorical columns), "polars" (Enum columns), "arrow" (dictionary columns) or "dict" (NumPy arrays, factors
     as arrays of their labels). The order of levels is that of the R original. Raises DataError for an unknown name or kind.
+
+    Examples
+    --------
+    >>> import ranef
+    >>> ranef.datasets.load("Dyestuff").head(2)
+      Batch  Yield
+    0     A   1545
+    1     A   1440
     """
     makers = {"pandas": _pandas, "polars": _polars, "arrow": _arrow, "pyarrow": _arrow, "dict": _dict}
     if as_ not in makers:
@@ -52,7 +60,23 @@ def csv_text(name: str) -> str:
 
 
 def describe(name: str | None = None) -> Table:
-    """The data sets, one a row; or the columns of the one called `name`."""
+    """The data sets, one a row; or the columns of the one called `name`.
+
+    Examples
+    --------
+    >>> import ranef
+    >>> ranef.datasets.describe("Dyestuff")
+    Dyestuff: Yield of a dyestuff from five samples of each of six batches of an intermediate product
+    Name   Kind    Unit  Meaning
+    ------------------------------------------------------
+    Batch  factor        batch of the intermediate product
+    Yield  whole   g     yield of standard colour
+    Source: Davies & Goldsmith (1972), Statistical Methods in Research and
+    Production, 4th ed., table 6.1; as in R's lme4.
+    Shows: the simplest model there is: how much of the variation lies between
+    batches.
+    A model for it: Yield ~ 1 + (1 | Batch)
+    """
     if name is not None:
         return _variables(entry(name))
     sets = list(CATALOGUE.values())

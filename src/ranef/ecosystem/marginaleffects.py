@@ -25,6 +25,22 @@ def as_marginaleffects(fit: Fit, *, re: Literal["population", "conditional"] = "
 
     `vcov=True` is the covariance of the fit, ``vcov="kenward-roger"`` that of another method of degrees of freedom. Raises
     ModelError where marginaleffects is not installed, for a saved model, and for an unknown `re`.
+
+    Examples
+    --------
+    >>> import ranef
+    >>> m = ranef.lmm("Reaction ~ Days + (Days | Subject)", ranef.datasets.load("sleepstudy"))
+    >>> import marginaleffects
+    >>> marginaleffects.avg_slopes(ranef.as_marginaleffects(m), variables="Days").select("term", "estimate", "std_error")
+    shape: (1, 2)
+    ┌──────────┬───────────┐
+    │ Estimate ┆ Std.Error │
+    │ ---      ┆ ---       │
+    │ str      ┆ str       │
+    ╞══════════╪═══════════╡
+    │ 10.5     ┆ 1.55      │
+    └──────────┴───────────┘
+    Term: Days
     """
     needs_rows(fit, "as_marginaleffects()")
     if re not in ("population", "conditional"):

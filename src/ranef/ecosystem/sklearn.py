@@ -49,6 +49,14 @@ class MixedRegressor(RegressorMixin, BaseEstimator):
     fit_ : ranef.Fit
     coef_, intercept_ : the fixed effects
     n_features_in_, feature_names_in_ : the columns of X (names where X has them)
+
+    Examples
+    --------
+    >>> import ranef
+    >>> data = ranef.datasets.load("sleepstudy")
+    >>> model = ranef.MixedRegressor("~ Days + (Days | Subject)").fit(data[["Days", "Subject"]], data["Reaction"])
+    >>> model.coef_.round(2), round(model.score(data[["Days", "Subject"]], data["Reaction"]), 3)
+    (array([10.47]), 0.826)
     """
 
     def __init__(self, formula: str | None = None, *, reml: bool = True, optimizer: str = "newton") -> None:

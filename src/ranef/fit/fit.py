@@ -33,7 +33,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Fit:
-    """A fitted linear (mixed) model; frozen. See `summary()` for all of it at a glance."""
+    """A fitted linear (mixed) model; frozen. See `summary()` for all of it at a glance.
+
+    Examples
+    --------
+    >>> import ranef
+    >>> m = ranef.lmm("Reaction ~ Days + (Days | Subject)", ranef.datasets.load("sleepstudy"))
+    >>> m.formula, m.nobs, m.ngroups
+    ('Reaction ~ Days + (Days | Subject)', 180, {'Subject': 18})
+    >>> m.status, m.is_singular
+    ('optimum', False)
+    >>> round(m.aic, 2), round(m.sigma, 2)
+    (1755.63, 25.59)
+    """
 
     model: Model
     criterion: Criterion

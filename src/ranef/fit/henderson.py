@@ -75,6 +75,17 @@ def henderson(fit: Fit, form: Form = "multiplied") -> Equations:
     """The mixed-model equations of a fit at its estimated variances; see the module for the two forms.
 
     Raises ModelError for the classical form of a singular fit, and for a model that was loaded from a file.
+
+    Examples
+    --------
+    >>> import ranef
+    >>> m = ranef.lmm("Yield ~ 1 + (1 | Batch)", ranef.datasets.load("Dyestuff"))
+    >>> equations = ranef.henderson(m)
+    >>> equations.coefficient.shape  # one fixed effect and six batches
+    (7, 7)
+    >>> beta, b = equations.solve()
+    >>> beta.round(3), b.round(3)
+    (array([1527.5]), array([-17.607,   0.391,  28.562, -23.085,  56.733, -44.995]))
     """
     needs_rows(fit, "henderson()")
     if form not in ("multiplied", "classical"):

@@ -46,6 +46,15 @@ def load(
     functions: those that the formula calls, where the fit was given some; no file holds them. max_bytes: of arrays that are read.
 
     Raises SavedModelError for a file that is no saved model, is damaged, contradicts itself or is of a newer version.
+
+    Examples
+    --------
+    >>> import ranef
+    >>> m = ranef.lmm("Reaction ~ Days + (Days | Subject)", ranef.datasets.load("sleepstudy"))
+    >>> m.save("sleep.ranef")
+    >>> again = ranef.load("sleep.ranef")
+    >>> again.predict({"Days": [5], "Subject": ["308"]}).round(2)
+    array([351.99])
     """
     from ranef.fit.restore import restore
 

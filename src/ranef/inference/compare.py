@@ -56,6 +56,27 @@ def compare(
     ------
     ModelError
         For fewer than two models, and for models of different rows, responses, weights or offsets.
+
+    Examples
+    --------
+    >>> import ranef
+    >>> m = ranef.lmm("Reaction ~ Days + (Days | Subject)", ranef.datasets.load("sleepstudy"))
+    >>> m0 = m.update(formula="Reaction ~ Days + (1 | Subject)")
+    >>> ranef.compare(m0, m, names=["intercepts", "and slopes"])
+    Comparison of models
+    Model       Parameters   logLik      AIC     AICc      BIC     cAIC  Weight
+    ---------------------------------------------------------------------------
+    intercepts           4  -893.23  1794.47  1794.69  1807.24  1767.10   0.000
+    and slopes           6  -871.81  1755.63  1756.11  1774.79  1711.52   1.000
+    <BLANKLINE>
+    Chi-sq.    df       p  Naive p
+    ------------------------------
+    <BLANKLINE>
+      42.84  2.00  <0.001   <0.001
+    intercepts: Reaction ~ Days + (1 | Subject)
+    and slopes: Reaction ~ Days + (Days | Subject)
+    Restricted likelihoods (REML): the models have the same fixed part.
+    and slopes against intercepts: 1/2 chi2(1) + 1/2 chi2(2).
     """
     if len(fits) < 2:
         raise ModelError("compare() needs two models or more.", hint="For example compare(m0, m1).")
@@ -152,6 +173,23 @@ def variance_change(*fits: Fit, names: Sequence[str] | None = None) -> Table:
     """Variances and covariances of each model, and their relative change from the first: model group term1 term2 vcov change.
 
     Raises ModelError for fewer than two models, and for models of different rows.
+
+    Examples
+    --------
+    >>> import ranef
+    >>> data = ranef.datasets.load("schools")
+    >>> without, having = ranef.lmm("y ~ 1 + (1 | school)", data), ranef.lmm("y ~ x + z + (1 | school)", data)
+    >>> ranef.variance_change(without, having, names=["without", "with x and z"])
+    Variance components of the models
+    Model         Group     Term         With  Variance  Change
+    -----------------------------------------------------------
+    without       school    (Intercept)           2.059   0.000
+    without       Residual                        2.030   0.000
+    with x and z  school    (Intercept)           2.205   0.071
+    with x and z  Residual                        1.576  -0.224
+    without: y ~ 1 + (1 | school)
+    with x and z: y ~ x + z + (1 | school)
+    Change relative to without.
     """
     if len(fits) < 2:
         raise ModelError("variance_change() needs two models or more.", hint="For example variance_change(m0, m1).")

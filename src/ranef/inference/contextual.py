@@ -35,6 +35,21 @@ def contextual(fit: Fit, x: str, group: str | None = None, *, ddf: str | None = 
 
     Raises ModelError for a covariate that is not in the fixed part, that has no variance between or within the clusters, or for an
     unknown group.
+
+    Examples
+    --------
+    >>> import ranef
+    >>> m = ranef.lmm("y ~ x + (1 | school)", ranef.datasets.load("schools"))
+    >>> ranef.contextual(m, "x")
+    Effects of x within and between the levels of school
+    Effect      Estimate  Std. error      df     t       p     Lower    Upper
+    -------------------------------------------------------------------------
+    within       0.66549     0.08013  235.0   8.30  <0.001   0.50761  0.82336
+    between      2.09023     2.42693    9.98  0.86   0.409  -3.31855  7.49900
+    contextual   1.42474     2.42825   10.0   0.59   0.570  -3.98538  6.83486
+    Fitted again with between(x, school).
+    Satterthwaite's degrees of freedom
+    Intervals hold with probability 0.95.
     """
     variables = _cluster_variables(fit, group)
     arguments = ", ".join([x, *variables])

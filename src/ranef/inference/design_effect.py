@@ -34,6 +34,25 @@ def design_effect(fit: Fit, *, level: float = 0.95, bootstrap: Bootstrap | None 
     levels of all. Intervals are by the delta method, or percentiles of `ranef.bootstrap(m, 1000)` where that is given.
     `cluster_size` is that of equal clusters with the same design effect. A variance of zero gives the limit 1. Raises ModelError
     for a saved model (which has no rows).
+
+    Examples
+    --------
+    >>> import ranef
+    >>> m = ranef.lmm("y ~ x + z + (1 | school)", ranef.datasets.load("schools"))
+    >>> ranef.design_effect(m)
+    Design effects
+    Quantity               Group   Cluster size  Design effect   Lower    Upper
+    ---------------------------------------------------------------------------
+    mean, between effects  school         20.76        12.5224  7.9519  16.3627
+    within effects                                      0.4168  0.2225   0.6481
+    <BLANKLINE>
+    Quantity               Group   Cluster size  Effective rows
+    -----------------------------------------------------------
+    mean, between effects  school         20.76           19.80
+    within effects                                       594.97
+    Against 248 independent rows.
+    Intervals by the delta method, on the logarithm of the ratio to what remains.
+    Intervals hold with probability 0.95.
     """
     quantile(level)
     parts, n = Parts.of(fit, bootstrap=bootstrap), fit.nobs

@@ -35,6 +35,30 @@ def cohens_d(fit: Fit, L: Any = None, *, sd: str | float | list[str] = "total", 
         variances add up, or a number that counts as known (such as the SD of a control group).
 
     Raises ModelError for an unknown or vanished standard deviation, and for effects that cannot be read.
+
+    Examples
+    --------
+    >>> import ranef
+    >>> m = ranef.lmm("score ~ Machine + (1 | Worker / Machine)", ranef.datasets.load("Machines"))
+    >>> ranef.cohens_d(m)
+    Cohen's d
+    Term               d  Std. error    df   Lower   Upper
+    ------------------------------------------------------
+    Machine[T.B]  1.2976      0.4705  10.0  0.2494  2.3459
+    Machine[T.C]  2.2668      0.6461  10.0  0.8272  3.7064
+    Standardised by the standard deviation: total.
+    Intervals by the delta method, the standard deviation being estimated too; t
+    with the degrees of freedom of the effect.
+    Intervals hold with probability 0.95.
+    >>> ranef.cohens_d(m, "Machine[T.C] - Machine[T.B]", sd="residual")
+    Cohen's d
+    Term                             d  Std. error    df  Lower   Upper
+    -------------------------------------------------------------------
+    Machine[T.C] - Machine[T.B]  6.188       2.379  10.0  0.888  11.487
+    Standardised by the standard deviation: residual.
+    Intervals by the delta method, the standard deviation being estimated too; t
+    with the degrees of freedom of the effect.
+    Intervals hold with probability 0.95.
     """
     parts, asked = Parts.of(fit), _asked(fit, L)
     value, std_error = _standardised(parts, asked.L, _divisor(parts, sd))
@@ -95,6 +119,20 @@ def standardised(fit: Fit, *, method: Literal["refit", "basic"] = "refit", level
     ``"refit"``: the model fitted to data whose numeric columns, the response among them, have mean 0 and standard deviation 1.
     ``"basic"``: each coefficient times the standard deviation of its column over that of the response; zero for the intercept.
     The standard deviations count as known. Raises ModelError for a saved model (which has no rows) and an unknown method.
+
+    Examples
+    --------
+    >>> import ranef
+    >>> m = ranef.lmm("y ~ x + z + (1 | school / class)", ranef.datasets.load("schools"))
+    >>> ranef.standardised(m)
+    Standardised coefficients
+    Term         Estimate  Std. error      df     Lower    Upper
+    ------------------------------------------------------------
+    (Intercept)   0.01215     0.21746   10.0   -0.47239  0.49670
+    x             0.36553     0.03497  216.3    0.29660  0.43447
+    z            -0.03668     0.22358    9.97  -0.53504  0.46167
+    Numeric columns standardised, and the model fitted again.
+    Intervals hold with probability 0.95.
     """
     needs_rows(fit, "standardised()")
     if method not in ("refit", "basic"):

@@ -40,6 +40,20 @@ def f2(fit: Fit, reduced: Fit | str, *, level: float = 0.95, n: int = 200, seed:
         Intervals for two fits are percentiles of n refits of both to data simulated from `fit`; n=0 leaves them out.
 
     Raises ModelError for models of different rows, a `reduced` with as many parameters, or a term that is not in the model.
+
+    Examples
+    --------
+    >>> import ranef
+    >>> m = ranef.lmm("y ~ x + z + (1 | school / class)", ranef.datasets.load("schools"))
+    >>> ranef.f2(m, "x")
+    Cohen's f²
+    Quantity        Estimate  Std. error    Lower    Upper
+    ------------------------------------------------------
+    marginal R², x   0.14029     0.04657  0.07302  0.26849
+    The part of a term is what only it, and no term without it, explains of the
+    fitted mean.
+    Intervals by the delta method, on the logarithm of the ratio to what remains.
+    Intervals hold with probability 0.95.
     """
     if isinstance(reduced, str):
         return _of_term(fit, reduced, level)

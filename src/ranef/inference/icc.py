@@ -37,6 +37,24 @@ def icc(fit: Fit, *, at: Mapping[str, Any] | None = None, level: float = 0.95, b
     Intervals are by the delta method, or percentiles of `ranef.bootstrap(m, 1000)` where that is given as `bootstrap`. `at`, such
     as ``{"Days": 0}``, asks for them at values of covariates, on which they depend where slopes are random. A singular fit has
     the limit of zero variances. Raises ModelError for a saved model and DataError for an unknown column in `at`.
+
+    Examples
+    --------
+    >>> import ranef
+    >>> m = ranef.lmm("y ~ x + z + (1 | school / class)", ranef.datasets.load("schools"))
+    >>> ranef.icc(m)
+    Intraclass correlations
+    Quantity     Group         Estimate  Std. error    Lower    Upper
+    -----------------------------------------------------------------
+    adjusted                    0.74010     0.07321  0.56737  0.85513
+    unadjusted                  0.64778     0.08715  0.45786  0.79262
+    share        school         0.53090     0.13184  0.28246  0.75993
+    simple       school         0.67134     0.11316  0.42361  0.84695
+    share        school:class   0.20919     0.07687  0.08581  0.38278
+    correlation  school:class   0.74010     0.07321  0.56737  0.85513
+    simple       school:class   0.44595     0.07889  0.29044  0.59350
+    Intervals by the delta method, on the logarithm of the ratio to what remains.
+    Intervals hold with probability 0.95.
     """
     parts = Parts.of(fit, at, bootstrap)
     rows = list(_rows(parts, level, stated=at is not None))

@@ -32,6 +32,19 @@ def pooling(fit: Fit, group: str | None = None) -> Table:
 
     `group` may be left out where there is one. Raises ModelError for an unknown group, a model without random effects, and a
     saved model.
+
+    Examples
+    --------
+    >>> import ranef
+    >>> m = ranef.lmm("Yield ~ 1 + (1 | Batch)", ranef.datasets.load("Dyestuff"))
+    >>> ranef.pooling(m).frame[["level", "complete_pooling", "no_pooling", "partial_pooling"]].round(1)
+      level  complete_pooling  no_pooling  partial_pooling
+    0     A            1527.5      1505.0           1509.9
+    1     B            1527.5      1528.0           1527.9
+    2     C            1527.5      1564.0           1556.1
+    3     D            1527.5      1498.0           1504.4
+    4     E            1527.5      1600.0           1584.2
+    5     F            1527.5      1470.0           1482.5
     """
     pooled = Pooled.of(fit, group)
     m, k = len(pooled.factor.levels), len(pooled.factor.names)
@@ -63,6 +76,18 @@ def hausman(fit: Fit, group: str | None = None) -> Table:
     coefficient; adding `between(x, g)` to the formula cures it, and `contextual(m, x)` tests it covariate by covariate.
 
     Raises ModelError where no coefficient can be estimated within the levels.
+
+    Examples
+    --------
+    >>> import ranef
+    >>> m = ranef.lmm("y ~ x + (1 | school)", ranef.datasets.load("schools"))
+    >>> ranef.hausman(m)
+    Hausman test
+    Term  No pooling   Partial  Difference  Std. error  Chi-sq.    df      p
+    ------------------------------------------------------------------------
+    x       0.665489  0.667139   -0.001650    0.002727     0.37  1.00  0.545
+    all                                                    0.37  1.00  0.545
+    Fixed dummies of school against its random effects.
     """
     pooled = Pooled.of(fit, group)
     kept = np.zeros(len(fit.model.design.names), dtype=bool)

@@ -92,6 +92,18 @@ def power_two_level(
         Variance of the random slope of a within effect.
 
     Raises ModelError for contradictory arguments, and where no number of clusters or rows gives the power.
+
+    Examples
+    --------
+    >>> import ranef
+    >>> ranef.power_two_level(effect=0.4, size=20, icc=0.1, power=0.8)  # how many clusters, when whole clusters are treated?
+    Power of a two-level design
+    Clusters  Cluster size  Rows  Effect  Std. error    df  Power
+    -------------------------------------------------------------
+          31         20.00   620  0.4000      0.1368  29.0  0.807
+    Effect between clusters; covariate with variance 0.25; intraclass correlation
+    0.1.
+    Two-sided t test at 0.05; balanced design, variances as given.
     """
     asked = {"effect": effect, "clusters": clusters, "size": size, "power": power}
     absent = [name for name, value in asked.items() if value is None]

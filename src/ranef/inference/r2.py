@@ -38,6 +38,31 @@ def r2(fit: Fit, *, by: Literal["term"] | None = None, level: float = 0.95, boot
     Marginal and conditional; for a model without random effects the multiple R2 and the adjusted one. `by="term"` adds the part
     of each fixed term. Intervals are by the delta method, or percentiles of `ranef.bootstrap(m, 1000)` where that is given as
     `bootstrap`. A singular fit has the limit of zero variances. Raises ModelError for a saved model (which has no rows).
+
+    Examples
+    --------
+    >>> import ranef
+    >>> m = ranef.lmm("y ~ x + z + (1 | school / class)", ranef.datasets.load("schools"))
+    >>> ranef.r2(m)
+    Explained variance (R²)
+    Quantity     Estimate  Std. error    Lower    Upper
+    ---------------------------------------------------
+    marginal      0.12474     0.03968  0.05949  0.21597
+    conditional   0.77252     0.05736  0.63453  0.86332
+    Intervals by the delta method, on the logarithm of the ratio to what remains.
+    Intervals hold with probability 0.95.
+    >>> ranef.r2(m, by="term")
+    Explained variance (R²)
+    Quantity     Term  Estimate  Std. error    Lower    Upper
+    ---------------------------------------------------------
+    marginal            0.12474     0.03968  0.05949  0.21597
+    conditional         0.77252     0.05736  0.63453  0.86332
+    part         x      0.12279     0.03578  0.06788  0.21135
+    part         z      0.00124     0.01505  0.00000  0.04064
+    The part of a term is what only it, and no term without it, explains of the
+    fitted mean.
+    Intervals by the delta method, on the logarithm of the ratio to what remains.
+    Intervals hold with probability 0.95.
     """
     if by not in (None, "term"):
         raise ModelError(f"by={by!r} is not known.", hint='Use by="term" or leave it out.')

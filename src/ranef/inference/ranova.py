@@ -26,6 +26,27 @@ def ranova(fit: Fit, *, draws: int = 10_000, seed: int = 1) -> Table:
 
     p values account for variances on the boundary, `p_naive` does not (lmerTest's). Raises ModelError for a model without random
     effects, or without its rows.
+
+    Examples
+    --------
+    >>> import ranef
+    >>> m = ranef.lmm("score ~ Machine + (1 | Worker / Machine)", ranef.datasets.load("Machines"))
+    >>> ranef.ranova(m)
+    Likelihood ratio tests of the random effects
+    Term                  Parameters   logLik     AIC  Chi-sq.    df       p
+    ------------------------------------------------------------------------
+    <none>                         6  -107.84  227.69
+    (1 | Worker)                   5  -110.63  231.26     5.57  1.00   0.009
+    (1 | Worker:Machine)           5  -143.44  296.88    71.19  1.00  <0.001
+    <BLANKLINE>
+    Term                  Naive p
+    -----------------------------
+    <none>
+    (1 | Worker)            0.018
+    (1 | Worker:Machine)   <0.001
+    Restricted likelihoods.
+    (1 | Worker): 1/2 chi2(0) + 1/2 chi2(1).
+    (1 | Worker:Machine): 1/2 chi2(0) + 1/2 chi2(1).
     """
     if not fit.model.design.terms:
         raise ModelError("The model has no random effects to test.")

@@ -31,6 +31,33 @@ def reliability(fit: Fit, *, level: float = 0.95) -> Table:
 
     `estimate` is the predicted random effect; the limits are those of the reliability. Where a variance is zero the reliability
     has the limit zero: shrinkage is complete.
+
+    Examples
+    --------
+    >>> import ranef
+    >>> m = ranef.lmm("Yield ~ 1 + (1 | Batch)", ranef.datasets.load("Dyestuff"))
+    >>> ranef.reliability(m)
+    Reliability of the random effects
+    Group  Level  Term         Rows  Estimate  Reliability  Shrinkage   Lower
+    -------------------------------------------------------------------------
+    Batch  A      (Intercept)     5  -17.6069        0.783      0.217  0.1505
+    Batch  B      (Intercept)     5    0.3913        0.783      0.217  0.1505
+    Batch  C      (Intercept)     5   28.5622        0.783      0.217  0.1505
+    Batch  D      (Intercept)     5  -23.0845        0.783      0.217  0.1505
+    Batch  E      (Intercept)     5   56.7332        0.783      0.217  0.1505
+    Batch  F      (Intercept)     5  -44.9953        0.783      0.217  0.1505
+    <BLANKLINE>
+    Group  Level  Term         Rows   Upper
+    ---------------------------------------
+    Batch  A      (Intercept)     5  0.9443
+    Batch  B      (Intercept)     5  0.9443
+    Batch  C      (Intercept)     5  0.9443
+    Batch  D      (Intercept)     5  0.9443
+    Batch  E      (Intercept)     5  0.9443
+    Batch  F      (Intercept)     5  0.9443
+    Intervals by the delta method on the scale of log(1 - reliability); where a
+    variance is zero, by the likelihood.
+    Intervals hold with probability 0.95.
     """
     z = quantile(level)
     now = information(fit.solution)

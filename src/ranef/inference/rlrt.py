@@ -87,6 +87,18 @@ def rlrt(fit: Fit, n: int = 100_000, seed: int | None = 1) -> ExactTest:
     The model has one random term with one variance, such as `(1 | group)`; a fit by REML gives the restricted test. `n` draws, the
     same for the same seed. Raises ModelError for a model with more variance parameters (see `compare`, `ranova` and
     `bootstrap(m0, m1)`), and where there are more than LARGEST random effects.
+
+    Examples
+    --------
+    >>> import ranef
+    >>> m = ranef.lmm("Yield ~ 1 + (1 | Batch)", ranef.datasets.load("Dyestuff"))
+    >>> ranef.rlrt(m, n=10_000)
+    Exact likelihood-ratio test
+    Term         Statistic  p (exact)   MC error  p (mixture)  p (chi-square)
+    -------------------------------------------------------------------------
+    (1 | Batch)       6.37      0.005  0.0007122        0.006           0.012
+    Restricted likelihood ratio of a variance of zero; p from 10000 draws of its
+    exact distribution. Seed 1.
     """
     blocks = fit.criterion.layout.blocks
     if len(blocks) != 1 or fit.criterion.size != 1:

@@ -189,6 +189,19 @@ def robust(fit: Fit, kind: str = "CR2", cluster: Any = None) -> Fit:
 
     The coefficients do not change. `test(..., ddf="CR2")` does the same for one question with the default clusters.
     Raises ModelError where levels of a random factor occur in several clusters.
+
+    Examples
+    --------
+    >>> import ranef
+    >>> m = ranef.lmm("Reaction ~ Days + (Days | Subject)", ranef.datasets.load("sleepstudy"))
+    >>> ranef.robust(m).conf_int()
+    Confidence intervals
+    Term         Estimate    Lower    Upper
+    ---------------------------------------
+    (Intercept)   251.405  237.007  265.804
+    Days           10.467    7.206   13.729
+    95% Wald intervals, cluster-robust standard errors (CR2) and Satterthwaite's
+    degrees of freedom
     """
     found = Robust.of(fit, kind, cluster)
     out = replace(fit, model=replace(fit.model, options=replace(fit.model.options, ddf=kind)))

@@ -47,6 +47,21 @@ def variance_partition(
         `ranef.bootstrap(m, 1000)`: percentile intervals from its refits, in place of the delta method.
 
     Raises ModelError for a saved model (which has no rows) and for unknown arguments; DataError for an unknown column in `at`.
+
+    Examples
+    --------
+    >>> import ranef
+    >>> m = ranef.lmm("y ~ x + z + (1 | school / class)", ranef.datasets.load("schools"))
+    >>> ranef.variance_partition(m)
+    Parts of the variance
+    Component      Variance  Share  Std. error    Lower    Upper
+    ------------------------------------------------------------
+    Fixed effects    0.5318  0.125     0.03968  0.05949  0.21597
+    school           1.9812  0.465     0.13013  0.23419  0.70578
+    school:class     0.7807  0.183     0.06393  0.08056  0.32992
+    Residual         0.9699  0.227     0.05736  0.13443  0.35828
+    Intervals by the delta method, on the logarithm of the ratio to what remains.
+    Intervals hold with probability 0.95.
     """
     if slopes not in ("average", "variances"):
         raise ModelError(f"slopes={slopes!r} is not known.", hint='Use "average" or "variances".')

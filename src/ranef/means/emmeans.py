@@ -77,6 +77,33 @@ def emmeans(
     References
     ----------
     Searle, Speed and Milliken (1980), Population marginal means in the linear model, The American Statistician 34, 216-221.
+
+    Examples
+    --------
+    >>> import ranef
+    >>> m = ranef.lmm("yield ~ nitroF + Variety + (1 | Block / Variety)", ranef.datasets.load("Oats"))
+    >>> means = ranef.emmeans(m, "nitroF", ddf="kenward-roger")
+    >>> means
+    Marginal means of nitroF
+    nitroF     Mean     SE    df    Lower    Upper
+    ----------------------------------------------
+    0        79.389  7.132  6.64   62.335   96.442
+    0.2      98.889  7.132  6.64   81.835  115.942
+    0.4     114.222  7.132  6.64   97.169  131.276
+    0.6     123.389  7.132  6.64  106.335  140.442
+    Averaged over: Variety (equal weights).
+    Kenward and Roger's degrees of freedom and standard errors.
+    Intervals hold with probability 0.95.
+    >>> means.contrast("trt.vs.ctrl")
+    Differences from the reference of nitroF
+    Contrast             Estimate     SE    df      t       p
+    ---------------------------------------------------------
+    nitroF0.2 - nitroF0    19.500  4.250  51.0   4.59  <0.001
+    nitroF0.4 - nitroF0    34.833  4.250  51.0   8.20  <0.001
+    nitroF0.6 - nitroF0    44.000  4.250  51.0  10.35  <0.001
+    Averaged over: Variety (equal weights).
+    Kenward and Roger's degrees of freedom and standard errors.
+    Adjusted for multiple comparisons: Dunnett (multivariate t), 3 tests.
     """
     if type not in ("link", "response"):
         raise ModelError(f"type={type!r} is not known.", hint='Use "link" or "response".')

@@ -43,6 +43,18 @@ class Marginal(Table):
             True, a method or one for each factor: products of the contrasts of all factors.
         simple
             Factors to compare within each combination of all others.
+
+        Examples
+        --------
+        >>> import ranef
+        >>> m = ranef.lmm("yield ~ nitroF + Variety + (1 | Block / Variety)", ranef.datasets.load("Oats"))
+        >>> ranef.emmeans(m, "nitroF").contrast({"0.6 - mean of 0.2, 0.4": {"0.6": 1, "0.2": -0.5, "0.4": -0.5}})
+        Contrasts of nitroF
+        Contrast                Estimate     SE    df     t       p
+        -----------------------------------------------------------
+        0.6 - mean of 0.2, 0.4    16.833  3.681  51.0  4.57  <0.001
+        Averaged over: Variety (equal weights).
+        Satterthwaite's degrees of freedom.
         """
         return marginal(contrasted(self.functions, Request(method, by, adjust, ref, interaction, simple)))
 
@@ -52,21 +64,87 @@ class Marginal(Table):
         side: "two-sided", "greater", "less"; with a margin d "equivalence" (|x - null| < d, the default), "noninferiority"
         (x > null - d) or "nonsuperiority" (x < null + d). `null` and `margin` are on the scale of the model, for ratios their
         logarithm.
+
+        Examples
+        --------
+        >>> import ranef
+        >>> m = ranef.lmm("yield ~ nitroF + Variety + (1 | Block / Variety)", ranef.datasets.load("Oats"))
+        >>> ranef.emmeans(m, "nitroF").contrast("consec").test(margin=20, side="noninferiority")
+        Consecutive differences of nitroF
+        Contrast               Estimate     SE    df     t       p
+        ----------------------------------------------------------
+        nitroF0.2 - nitroF0      19.500  4.250  51.0  9.29  <0.001
+        nitroF0.4 - nitroF0.2    15.333  4.250  51.0  8.31  <0.001
+        nitroF0.6 - nitroF0.4     9.167  4.250  51.0  6.86  <0.001
+        Averaged over: Variety (equal weights).
+        Satterthwaite's degrees of freedom.
+        Non-inferiority test: p is small where the value is above -20.
+        Adjusted for multiple comparisons: multivariate t, 3 tests, error below 1e-5.
         """
         return tests(self.functions, null=null, margin=margin, side=side, adjust=adjust)
 
     def confint(self, level: float = 0.95, *, adjust: str | None = None, side: str = "two-sided") -> Table:
-        """Intervals; simultaneous ones where the family is adjusted (contrasts are unless adjust="none")."""
+        """Intervals; simultaneous ones where the family is adjusted (contrasts are unless adjust="none").
+
+        Examples
+        --------
+        >>> import ranef
+        >>> m = ranef.lmm("yield ~ nitroF + Variety + (1 | Block / Variety)", ranef.datasets.load("Oats"))
+        >>> ranef.emmeans(m, "Variety").contrast("pairwise").confint(0.90)
+        Pairwise differences of Variety
+        Contrast                  Estimate     SE    df    Lower   Upper
+        ----------------------------------------------------------------
+        Golden Rain - Marvellous    -5.292  7.079  10.0  -21.661  11.078
+        Golden Rain - Victory        6.875  7.079  10.0   -9.495  23.245
+        Marvellous - Victory        12.167  7.079  10.0   -4.203  28.536
+        Averaged over: nitroF (equal weights).
+        Satterthwaite's degrees of freedom.
+        Intervals hold with probability 0.9.
+        Adjusted for multiple comparisons: Tukey, family of 3 means.
+        """
         return intervals(self.functions, level=level, adjust=adjust, side=side)
 
     def joint_tests(self) -> Table:
-        """F tests: of the main effects and interactions of the factors of means, or that all contrasts of a family are zero."""
+        """F tests: of the main effects and interactions of the factors of means, or that all contrasts of a family are zero.
+
+        Examples
+        --------
+        >>> import ranef
+        >>> m = ranef.lmm("yield ~ nitroF + Variety + (1 | Block / Variety)", ranef.datasets.load("Oats"))
+        >>> ranef.emmeans(m, ["nitroF", "Variety"]).joint_tests()
+        Joint tests of marginal means of nitroF and Variety
+        Effect   Num. df  Den. df      F       p
+        ----------------------------------------
+        nitroF         3     51.0  41.05  <0.001
+        Variety        2     10.0   1.49   0.272
+        F tests; Satterthwaite's degrees of freedom.
+        """
         from ranef.means.joint import joint_tests_of
 
         return joint_tests_of(self.functions)
 
     def cld(self, alpha: float = 0.05, *, adjust: str = "tukey", descending: bool = False) -> Table:
-        """Compact letter display: means that share a letter do not differ at level `alpha`."""
+        """Compact letter display: means that share a letter do not differ at level `alpha`.
+
+        Examples
+        --------
+        >>> import ranef
+        >>> m = ranef.lmm("yield ~ nitroF + Variety + (1 | Block / Variety)", ranef.datasets.load("Oats"))
+        >>> ranef.emmeans(m, "nitroF").cld()
+        Marginal means of nitroF
+        nitroF     Mean     SE    df    Lower    Upper  Letters
+        -------------------------------------------------------
+        0        79.389  7.132  6.64   62.335   96.442  a
+        0.2      98.889  7.132  6.64   81.835  115.942   b
+        0.4     114.222  7.132  6.64   97.169  131.276    c
+        0.6     123.389  7.132  6.64  106.335  140.442    c
+        Averaged over: Variety (equal weights).
+        Satterthwaite's degrees of freedom.
+        Means that share a letter do not differ at level 0.05; that is no proof that
+        they are equal.
+        Intervals hold with probability 0.95.
+        Adjusted for multiple comparisons: Tukey, family of 4 means.
+        """
         from ranef.means.letters import letter_display
 
         return letter_display(self.functions, alpha=alpha, adjust=adjust, descending=descending)
@@ -77,15 +155,57 @@ class Marginal(Table):
         bias_adjust: True for the mean of the response where the model has normal errors on its scale, rather than the median; a
         number is the standard deviation to use instead of that of one observation about its marginal mean. Raises ModelError for
         a response that is not transformed.
+
+        Examples
+        --------
+        >>> import ranef
+        >>> m = ranef.lmm("log(Reaction) ~ Days + (1 | Subject)", ranef.datasets.load("sleepstudy"))
+        >>> ranef.emmeans(m, "Days", at={"Days": [0, 9]}).response()
+        Marginal means of Days
+        Days  Response      SE    df    Lower    Upper
+        ----------------------------------------------
+           0   252.160   8.336  21.8  235.442  270.065
+           9   341.408  11.287  21.8  318.773  365.650
+        Satterthwaite's degrees of freedom.
+        Back-transformed from the log scale, intervals too.
+        Intervals hold with probability 0.95.
         """
         return marginal(on_response(self.functions, bias_adjust))
 
     def link(self) -> Marginal:
-        """The same on the scale of the model."""
+        """The same on the scale of the model.
+
+        Examples
+        --------
+        >>> import ranef
+        >>> m = ranef.lmm("log(Reaction) ~ Days + (1 | Subject)", ranef.datasets.load("sleepstudy"))
+        >>> ranef.emmeans(m, "Days", at={"Days": [0, 9]}, type="response").link()
+        Marginal means of Days
+        Days     Mean       SE    df    Lower    Upper
+        ----------------------------------------------
+           0  5.53006  0.03306  21.8  5.46147  5.59866
+           9  5.83308  0.03306  21.8  5.76448  5.90168
+        Satterthwaite's degrees of freedom.
+        On the log scale of the model; response() transforms back.
+        Intervals hold with probability 0.95.
+        """
         return marginal(replace(self.functions, scale=Scale()))
 
     def regrid(self, *, bias_adjust: bool | float = False) -> Marginal:
-        """Back-transformed for good: contrasts are differences of back-transformed means, their errors by the delta method."""
+        """Back-transformed for good: contrasts are differences of back-transformed means, their errors by the delta method.
+
+        Examples
+        --------
+        >>> import ranef
+        >>> m = ranef.lmm("log(Reaction) ~ Days + (1 | Subject)", ranef.datasets.load("sleepstudy"))
+        >>> ranef.emmeans(m, "Days", at={"Days": [0, 9]}).regrid().contrast("revpairwise")
+        Pairwise differences of Days
+        Contrast       Estimate     SE     df      t       p
+        ----------------------------------------------------
+        Days9 - Days0    89.247  7.281  173.1  12.26  <0.001
+        Back-transformed from the log scale by the delta method.
+        Satterthwaite's degrees of freedom.
+        """
         f = on_response(self.functions, bias_adjust)
         L = f.scale.slope(f.eta)[:, None] * f.L
         offset = f.shown - np.nan_to_num(L) @ f.estimates.coef

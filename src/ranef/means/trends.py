@@ -53,6 +53,28 @@ def emtrends(
     A `Marginal` table, or (slopes, contrasts) for a text with contrasts such as ``"pairwise ~ group"``.
 
     Raises ModelError for a predictor that the fixed part does not have as a number.
+
+    Examples
+    --------
+    >>> import ranef
+    >>> m = ranef.lmm("distance ~ age * Sex + (age | Subject)", ranef.datasets.load("Orthodont"))
+    >>> slopes, difference = ranef.emtrends(m, "age", "pairwise ~ Sex")
+    >>> slopes
+    Slopes of age for Sex
+    Sex       Slope       SE    df    Lower    Upper
+    ------------------------------------------------
+    Male    0.78438  0.08600  25.0  0.60726  0.96149
+    Female  0.47955  0.10372  25.0  0.26593  0.69316
+    At: age = 11 (mean).
+    Satterthwaite's degrees of freedom.
+    Intervals hold with probability 0.95.
+    >>> difference
+    Pairwise differences of slopes of age for Sex
+    Contrast       Estimate      SE    df     t      p
+    --------------------------------------------------
+    Male - Female    0.3048  0.1347  25.0  2.26  0.033
+    At: age = 11 (mean).
+    Satterthwaite's degrees of freedom.
     """
     asked, rule = read_specs(specs or "1", by), check_weights(weights)
     estimates = estimates_of(model, ddf, data)

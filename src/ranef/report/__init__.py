@@ -2,6 +2,13 @@
 
 A package and a public function share the name `report`; importing any module of the package would put the package in the function's
 place, so the package itself can be called.
+
+Examples
+--------
+>>> import ranef
+>>> m = ranef.lmm("Reaction ~ Days + (Days | Subject)", ranef.datasets.load("sleepstudy"))
+>>> ranef.report(m, "sleepstudy.html", data="sleepstudy").name
+'sleepstudy.html'
 """
 
 from __future__ import annotations

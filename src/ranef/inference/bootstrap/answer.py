@@ -165,6 +165,44 @@ def bootstrap(
 
     The same seed gives the same draws for any number of workers `n_jobs`; without one the seed is chosen and told. Ctrl-C ends the
     work and keeps the refits made. Raises ModelError for unknown options, and for models that are not nested.
+
+    Examples
+    --------
+    >>> import ranef
+    >>> m = ranef.lmm("Reaction ~ Days + (Days | Subject)", ranef.datasets.load("sleepstudy"))
+    >>> ranef.bootstrap(m, 100, seed=1).conf_int()
+    Bootstrap
+    Effect    Group     Term                   Estimate     Bias  Std. error
+    ------------------------------------------------------------------------
+    fixed               (Intercept)            251.4051  -0.3520      7.0261
+    fixed               Days                    10.4673  -0.1044      1.4516
+    ran_pars  Subject   sd__(Intercept)         24.7405  -0.1570      6.1202
+    ran_pars  Subject   sd__Days                 5.9221  -0.2112      1.1789
+    ran_pars  Subject   cor__(Intercept).Days    0.0656  -0.0125      0.3760
+    ran_pars  Residual  sd__Observation         25.5918  -0.3857      1.5796
+    <BLANKLINE>
+    Effect    Group     Term                      Lower     Upper
+    -------------------------------------------------------------
+    fixed               (Intercept)            236.5318  263.1237
+    fixed               Days                     7.5603   13.0625
+    ran_pars  Subject   sd__(Intercept)         13.2081   35.0875
+    ran_pars  Subject   sd__Days                 3.3878    8.0905
+    ran_pars  Subject   cor__(Intercept).Days   -0.5835    0.8656
+    ran_pars  Residual  sd__Observation         22.1445   28.2185
+    Parametric bootstrap, 100 refits: new random effects and errors from the fitted
+    normal distributions. Seed 1.
+    Percentile intervals.
+    Intervals hold with probability 0.95.
+    >>> m0 = m.update(formula="Reaction ~ 1 + (Days | Subject)")
+    >>> ranef.bootstrap(m0, m, 100, seed=1).table
+    Bootstrap likelihood-ratio test
+    Statistic    df  p (bootstrap)  MC error  p (chi-square)
+    --------------------------------------------------------
+        23.54  1.00          0.010  0.009852          <0.001
+    Reaction ~ 1 + (Days | Subject)  against  Reaction ~ Days + (Days | Subject), by
+    ML.
+    100 data sets simulated under the smaller model; std_error is of the simulated
+    p. Seed 1.
     """
     from ranef.fit.fit import Fit as FitType
 

@@ -131,6 +131,16 @@ def influence(fit: Fit, by: Any = None, method: Method | None = None) -> Influen
     lme4 multiplies the first by (m - p) / m for m clusters.
 
     Raises ModelError for an unknown method and for a model that was loaded from a file.
+
+    Examples
+    --------
+    >>> import ranef
+    >>> m = ranef.lmm("Reaction ~ Days + (Days | Subject)", ranef.datasets.load("sleepstudy"))
+    >>> ranef.influence(m, "Subject").table.frame.head(3).round(3)
+      Subject  rows  cooks_distance  cooks_theta  covratio   sigma
+    0     308    10           0.092        0.091     1.001  23.690
+    1     309    10           0.149        0.613     0.749  26.546
+    2     310    10           0.111        0.218     0.927  26.263
     """
     needs_rows(fit, "influence()")
     if method is not None and method not in METHODS:

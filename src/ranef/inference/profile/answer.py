@@ -125,6 +125,21 @@ def profile(fit: Fit, level: float = 0.95, which: str | Sequence[str] | None = N
 
     A parameter whose profile cannot be followed gets Wald's interval and a finding. Raises ModelError for an unknown name and for a
     level outside of (0, 1).
+
+    Examples
+    --------
+    >>> import ranef
+    >>> m = ranef.lmm("Reaction ~ Days + (Days | Subject)", ranef.datasets.load("sleepstudy"))
+    >>> ranef.profile(m, which="ran_pars").intervals
+    Confidence intervals
+    Effect    Group     Term                   Estimate    Lower    Upper
+    ---------------------------------------------------------------------
+    ran_pars  Subject   sd__(Intercept)         23.7806  14.3814  37.7161
+    ran_pars  Subject   sd__Days                 5.7168   3.8012   8.7534
+    ran_pars  Subject   cor__(Intercept).Days    0.0813  -0.4815   0.6850
+    ran_pars  Residual  sd__Observation         25.5918  22.8983  28.8580
+    Profile likelihood; estimates and limits are those of maximum likelihood.
+    Intervals hold with probability 0.95.
     """
     checked_level(level)
     criterion = replace(fit.criterion, reml=False)

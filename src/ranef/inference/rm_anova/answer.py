@@ -71,6 +71,23 @@ def rm_anova(
     model with random intercepts assumes sphericity.
 
     Raises DataError and ModelError for columns that do not make a repeated-measures design, FormulaError for a formula.
+
+    Examples
+    --------
+    >>> import ranef
+    >>> machines = ranef.datasets.load("Machines").groupby(["Worker", "Machine"], observed=True, as_index=False)["score"].mean()
+    >>> ranef.rm_anova(machines, "score", "Worker", within="Machine")
+    Repeated-measures ANOVA
+    Term     Sum sq.  Num. df  Den. df      F       p  Partial eta sq.  Gen. eta sq.
+    --------------------------------------------------------------------------------
+    Machine    585.1      1.6     8.00  20.58  <0.001            0.805         0.513
+    Type III sums of squares; 6 subjects, 3 cells.
+    Correction of df for non-sphericity: Greenhouse-Geisser.
+    <BLANKLINE>
+    Sphericity
+    Term     Mauchly's W  p (Mauchly)  Eps. (GG)  Eps. (HF)  p (GG)  p (HF)
+    -----------------------------------------------------------------------
+    Machine        0.750        0.563      0.800      1.118  <0.001  <0.001
     """
     if isinstance(data, str) and not isinstance(dv, str):
         return strata(data, dv)
