@@ -61,8 +61,8 @@ class Marginal(Table):
     def test(self, null: float = 0.0, *, margin: float | None = None, side: str | None = None, adjust: str | None = None) -> Table:
         """t tests against `null`, with a `margin` tests of equivalence, non-inferiority or non-superiority.
 
-        side: "two-sided", "greater", "less"; with a margin d "equivalence" (|x - null| < d, the default), "noninferiority"
-        (x > null - d) or "nonsuperiority" (x < null + d). `null` and `margin` are on the scale of the model, for ratios their
+        side: "two-sided", "greater", "less"; with a margin d "equivalence" (`|x - null| < d`, the default), "noninferiority"
+        (`x > null - d`) or "nonsuperiority" (`x < null + d`). `null` and `margin` are on the scale of the model, for ratios their
         logarithm.
 
         Examples

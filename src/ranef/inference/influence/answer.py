@@ -119,7 +119,7 @@ def influence(fit: Fit, by: Any = None, method: Method | None = None) -> Influen
         `"fixed"`, `"one-step"` or `"exact"` (see `ranef.inference.influence.deletion`); by default one step where that is
         affordable, else theta is held. The tables say which was used.
 
-    With beta_(i), sigma_(i) the estimates without the rows:
+    With beta_(i), sigma_(i) the estimates without the rows::
 
         cooks_distance   (beta - beta_(i))' Var(beta)^-1 (beta - beta_(i)) / p               Cook (1977); Christensen et al. (1992)
         dfbetas          (beta - beta_(i))_j / (sigma_(i) / sigma se_j)                      Belsley, Kuh and Welsch (1980)
