@@ -44,6 +44,7 @@ PUBLIC = {
     "profile": "ranef.inference.profile",
     "bootstrap": "ranef.inference.bootstrap",
     "influence": "ranef.inference.influence",
+    "check": "ranef.inference.diagnostics",
     "rlrt": "ranef.inference.rlrt",
     "rm_anova": "ranef.inference.rm_anova",
     "robust": "ranef.inference.robust",
@@ -97,6 +98,7 @@ if TYPE_CHECKING:  # what type checkers see; kept equal to PUBLIC by a test
     from ranef.inference.compare import variance_change as variance_change
     from ranef.inference.contextual import contextual as contextual
     from ranef.inference.design_effect import design_effect as design_effect
+    from ranef.inference.diagnostics import check as check
     from ranef.inference.effect_size import cohens_d as cohens_d
     from ranef.inference.effect_size import standardised as standardised
     from ranef.inference.f2 import f2 as f2

@@ -1,0 +1,60 @@
+"""All checks of a fit at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from ranef.errors import ModelError
+from ranef.fit.rows import needs_rows
+from ranef.inference.diagnostics.answer import Assessment, Check
+from ranef.inference.diagnostics.evidence import Evidence
+from ranef.inference.diagnostics.homoscedasticity import homoscedasticity, scale_panels
+from ranef.inference.diagnostics.linearity import linearity, linearity_panels
+from ranef.table import Table
+
+if TYPE_CHECKING:
+    from ranef.fit.fit import Fit
+
+CHECKS: tuple[Callable[[Evidence], Iterator[Assessment]], ...] = (linearity, homoscedasticity)
+PANELS: tuple[Callable[[Evidence], Iterator[tuple[str, Table]]], ...] = (linearity_panels, scale_panels)
+
+
+def check(fit: Fit, *, by: Any = None, order: Any = None, n: int = 250, seed: int = 1) -> Check:
+    """Check the assumptions of a model: a table of verdicts, and the numbers of the pictures behind them.
+
+    Parameters
+    ----------
+    by
+        The grouping factor (or another column) whose levels are series in time; by default the factor with most levels of three
+        rows and more.
+    order
+        The column by which the rows of a series are ordered, such as a time; by default they are taken as they stand in the data.
+    n
+        Simulations from the fitted model, for bands and for tests without a formula.
+    seed
+        Of the simulations: the same seed gives the same answer.
+
+    Returns
+    -------
+    Check
+        `.table` with a line for each check, `.panels` with the numbers to draw, `.findings` of what is not fine.
+
+    Raises
+    ------
+    ModelError
+        For a model that was loaded from a file: it has no rows.
+    """
+    needs_rows(fit, "check()")
+    if n < 20:
+        raise ModelError(f"n={n!r}: bands and simulated p values need at least 20 simulations.")
+    evidence = Evidence(fit, n, seed, by, order)
+    assessments = tuple(one for ask in CHECKS for one in ask(evidence))
+    panels = dict(panel for make in PANELS for panel in make(evidence))
+    return Check(fit, assessments, panels, _notes(assessments))
+
+
+def _notes(assessments: tuple[Assessment, ...]) -> tuple[str, ...]:
+    tests = sum(one.p_value is not None for one in assessments)
+    chance = f"{tests} tests at 5%: about {0.05 * tests:.1g} below 5% would be no surprise in a perfect model."
+    return ("A verdict weighs the size of an effect as well as its p value; fine means that nothing speaks against it.", chance)

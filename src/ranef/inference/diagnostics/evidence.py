@@ -1,0 +1,131 @@
+"""What every check looks at: residuals, fitted values, the order of the rows and the groups they belong to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ranef.covariance.base import Array
+from ranef.design import Codes, Grouping
+from ranef.errors import DataError
+from ranef.fit.points import Points, design_points, marginal_mean, random_part
+from ranef.inference.clusters import clusters_of, groupings
+from ranef.inference.diagnostics.smooth import trend
+from ranef.schema.collect import columns_of
+from ranef.schema.evaluate import text_of
+from ranef.schema.frames import open_frame
+from ranef.table import Table
+
+if TYPE_CHECKING:
+    from ranef.fit.fit import Fit
+
+SERIES = 3.0  # rows that a level must have on average to be a series
+
+
+@dataclass(frozen=True, eq=False)
+class Labelled:
+    """A factor of the rows."""
+
+    levels: NDArray[Any]
+    codes: Codes
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """The rows of a fit as the checks see them."""
+
+    fit: Fit
+    simulations: int
+    seed: int
+    by: Any = None  # grouping factor whose levels are the series
+    order: Any = None  # column (or array) by which the rows of a series are ordered
+
+    @cached_property
+    def points(self) -> Points:
+        return design_points(self.fit.model.design, self.fit.criterion.layout)
+
+    @cached_property
+    def mean(self) -> Array:
+        """(n,) offset + X beta."""
+        return marginal_mean(self.fit.solution, self.points)
+
+    @cached_property
+    def fitted(self) -> Array:
+        """(n,) with the random effects."""
+        return self.mean + random_part(self.fit.solution, self.points)
+
+    @cached_property
+    def plain(self) -> Array:
+        """(n,) residuals of constant variance, r sqrt(w): R's residuals where there are no weights."""
+        return np.asarray(self.fit.residuals(self._independent("pearson")), dtype=float)
+
+    @cached_property
+    def scaled(self) -> Array:
+        """(n,) residuals over their standard deviations; NaN in rows that determine their own fitted value."""
+        return np.asarray(self.fit.residuals(self._independent("standardised")), dtype=float)
+
+    def _independent(self, kind: str) -> str:
+        """The kind of residual that is uncorrelated under the model, where its residuals are correlated by a structure."""
+        return "normalized" if getattr(self.fit.model, "residual", None) is not None else kind
+
+    @cached_property
+    def usable(self) -> NDArray[np.intp]:
+        """Rows that have a scaled residual."""
+        return np.flatnonzero(np.isfinite(self.scaled))
+
+    # -- groups and order
+
+    @cached_property
+    def groups(self) -> dict[str, Grouping]:
+        return groupings(self.fit)
+
+    @cached_property
+    def series(self) -> tuple[str, NDArray[Any], Codes] | None:
+        """(name, levels, codes) of the series in time: `by`, or the factor with most levels of three rows and more on average."""
+        if self.by is not None:
+            return clusters_of(self.fit, self.by)
+        long = [group for group in self.groups.values() if self.fit.nobs / group.size >= SERIES]
+        chosen = max(long, key=lambda group: group.size, default=None)
+        return None if chosen is None else (chosen.name, chosen.levels, chosen.codes)
+
+    @cached_property
+    def sequence(self) -> NDArray[np.intp]:
+        """(n,) the rows in time: by `order`, else as they stand in the data."""
+        if self.order is None:
+            return np.arange(self.fit.nobs)
+        name, levels, codes = clusters_of(self.fit, self.order)
+        if len(levels) < 2:
+            raise DataError(f"The order {name!r} has the same value in every row, so it orders nothing.")
+        return np.argsort(codes, kind="stable")
+
+    @cached_property
+    def factors(self) -> dict[str, Labelled]:
+        """The factors of the fixed effects that are columns of the data, and the grouping factors."""
+        fixed = {name: clusters_of(self.fit, name)[1:] for name in _fixed_factors(self.fit)}
+        random = {name: (group.levels, group.codes) for name, group in self.groups.items()}
+        return {name: Labelled(*found) for name, found in {**fixed, **random}.items()}
+
+    # -- answers
+
+    def table(self, columns: dict[str, Any], title: str = "", notes: tuple[str, ...] = ()) -> Table:
+        return Table(columns, title=title, notes=notes, frame_kind=self.fit.model.rows.frame)
+
+    def trend(self, x: Array, y: Array, title: str) -> Table:
+        line = trend(x, y)
+        return self.table({"x": line.x, "trend": line.y, "lower": line.lower, "upper": line.upper}, title)
+
+
+def _fixed_factors(fit: Fit) -> list[str]:
+    """The columns of the data behind the factors of the fixed effects: `recipe`, also where the formula has `C(recipe, sum)`."""
+    schema = fit.model.schema
+    names = open_frame(fit.model.recipe["data"]).names
+    out = []
+    for node in {text_of(node): node for term in schema.formula.fixed for node in term.factors}.values():
+        variable, columns = schema.variables.get(text_of(node)), columns_of([node], names)
+        if variable is not None and variable.kind == "factor" and len(columns) == 1:
+            out.append(columns[0])
+    return list(dict.fromkeys(out))
