@@ -44,6 +44,13 @@ def check(fit: Fit, *, by: Any = None, order: Any = None, n: int = 250, seed: in
     ------
     ModelError
         For a model that was loaded from a file: it has no rows.
+
+    Examples
+    --------
+    >>> import ranef
+    >>> m = ranef.lmm("Yield ~ 1 + (1 | Batch)", ranef.datasets.load("Dyestuff"))
+    >>> ranef.check(m).verdict
+    'fine'
     """
     needs_rows(fit, "check()")
     if n < 20:

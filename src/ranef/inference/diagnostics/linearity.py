@@ -1,9 +1,9 @@
 """Linearity: does a curve explain what the line leaves?
 
 RESET: powers of the fitted values added to the fixed effects, and an F test of their coefficients, Ramsey (1969), JRSS B 31,
-350-371. The fitted values are those of the fixed effects, X beta: given the variances they are independent of the residuals P y that the
-test looks at, so that the F test is as exact as any other of the model. In ordinary regression it is lmtest's `resettest`.
-The same with powers of one numeric predictor asks about that predictor.
+350-371. The fitted values are those of the fixed effects, X beta: given the variances they are independent of the residuals P y
+that the test looks at, so that the F test is as exact as any other of the model. In ordinary regression it is lmtest's
+`resettest`. The same with powers of one numeric predictor asks about that predictor.
 """
 
 from __future__ import annotations
