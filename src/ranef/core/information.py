@@ -12,7 +12,7 @@ from ranef.core.criterion import Criterion
 from ranef.core.layout import Layout
 from ranef.core.pieces import Pieces
 from ranef.covariance.base import Array, Covariance
-from ranef.covariance.unstructured import lower_root
+from ranef.covariance.roots import lower_root
 
 Index = NDArray[np.intp]
 
@@ -50,8 +50,7 @@ def _tangent(covariance: Covariance, theta: Array, rows: Index, columns: Index) 
     if covariance.size == len(rows):
         return np.eye(len(rows))
     for at in (theta, covariance.start()):
-        moved = covariance.jacobian(at) @ covariance.factor(at).T
-        found = (moved + moved.swapaxes(1, 2))[:, rows, columns].T
+        found = covariance.gradient(at)[:, rows, columns].T
         size = np.linalg.norm(found, axis=0)
         if np.all(size > 0) and np.linalg.matrix_rank(found / size) == covariance.size:
             break

@@ -33,7 +33,7 @@ def unimodal(gram: Gram, lower: Array, E: Array) -> bool:
     `lower` (U, k, k) and `E` (G, k, r+1) are those of the engine: only sums of products over levels count.
     """
     block, r = gram.layout.blocks[0], gram.rank
-    if len(block.parts) != 1 or block.parts[0].covariance.closure != "linear" or len(lower) != 1:
+    if len(block.parts) != 1 or block.parts[0].covariance.word != "un" or len(lower) != 1:
         return False
     root, k = lower[0], lower.shape[1]
     flat = E.reshape(len(E), -1)

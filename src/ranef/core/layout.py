@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ranef.covariance.base import Array, Covariance
+from ranef.covariance.factored import is_linear
 from ranef.design import RandomTerm
 
 
@@ -131,18 +132,19 @@ class Layout:
         """dLambda/dtheta of the parts in which it is constant."""
         thetas = [part.covariance.start() for _, part in self.parts]
         return tuple(
-            part.covariance.jacobian(theta) if part.covariance.curvature(theta) is None else None
+            part.covariance.jacobian(theta) if is_linear(part.covariance) else None
             for (_, part), theta in zip(self.parts, thetas, strict=True)
         )
 
     def jacobian(self, theta: Array) -> Array:
-        """(q, K) d omega / d theta, with dOmega = dLambda Lambda' + Lambda dLambda'."""
+        """(q, K) d omega / d theta, with dOmega = dLambda Lambda' + Lambda dLambda' where Lambda is linear in theta."""
         out = np.zeros((self.size, len(self.directions[0])))
         for (part, span, rows, columns), constant in zip(self._spans, self._linear_jacobians, strict=True):
             own = theta[part.theta]
-            lam = part.covariance.factor(own)
-            d_lam = part.covariance.jacobian(own) if constant is None else constant
-            d_omega = d_lam @ lam.T
+            if constant is None:
+                out[part.theta, span] = part.covariance.gradient(own)[:, rows, columns]
+                continue
+            d_omega = constant @ part.covariance.factor(own).T
             out[part.theta, span] = d_omega[:, rows, columns] + d_omega[:, columns, rows]
         return out
 
@@ -151,18 +153,15 @@ class Layout:
         out = np.zeros((self.size, self.size))
         for (part, span, rows, columns), constant in zip(self._spans, self._linear_jacobians, strict=True):
             own = theta[part.theta]
-            d_lam = part.covariance.jacobian(own) if constant is None else constant
             k = part.covariance.k
             weight = np.zeros((k, k))  # sum_d w_d omega_d = tr(weight Omega) with weight symmetric
             weight[rows, columns] = weights[span]
             weight = (weight + weight.T) / 2
-            flat = d_lam.reshape(len(own), -1)
-            hessian = 2.0 * flat @ (weight @ d_lam).reshape(len(own), -1).T
-            second = None if constant is not None else part.covariance.curvature(own)
-            if second is not None:
-                lam = part.covariance.factor(own)
-                hessian = hessian + 2.0 * np.einsum("klab,ab->kl", second, weight @ lam)
-            out[part.theta, part.theta] = hessian
+            if constant is None:
+                out[part.theta, part.theta] = np.einsum("klab,ab->kl", part.covariance.second(own), weight)
+                continue
+            flat = constant.reshape(len(own), -1)
+            out[part.theta, part.theta] = 2.0 * flat @ (weight @ constant).reshape(len(own), -1).T
         return out
 
 

@@ -108,8 +108,7 @@ class OracleProblem:
         out = []
         for term in self.terms:
             part = theta[term.where]
-            L = term.covariance.factor(part)
-            out += [term.spread(D @ L.T + L @ D.T) for D in term.covariance.jacobian(part)]
+            out += [term.spread(D) for D in term.covariance.gradient(part)]
         return out
 
     def second_slopes(self, theta: Array) -> dict[tuple[int, int], Array]:
@@ -117,12 +116,9 @@ class OracleProblem:
         out = {}
         for term in self.terms:
             part, first = theta[term.where], term.where.start
-            L, D = term.covariance.factor(part), term.covariance.jacobian(part)
-            bend = term.covariance.curvature(part)
-            for k in range(len(D)):
-                for j in range(len(D)):
-                    half = D[k] @ D[j].T + (0.0 if bend is None else bend[k, j] @ L.T)
-                    out[first + k, first + j] = term.spread(half + half.T)
+            bend = term.covariance.second(part)
+            for k, j in np.ndindex(bend.shape[:2]):
+                out[first + k, first + j] = term.spread(bend[k, j])
         return out
 
     def evaluate(self, theta: Array, order: int) -> Evaluation:

@@ -103,8 +103,9 @@ class Solution:
     def theta_user(self) -> Array:
         """theta of the user's columns, as lme4 reports it."""
         layout, out = self.criterion.layout, np.empty(len(self.theta))
+        maps = [np.asarray(np.linalg.inv(self.criterion.gram.z_map(f)), dtype=np.float64) for f in range(len(layout.blocks))]
         for f, part in layout.parts:
-            out[part.theta] = part.covariance.of_factor(self.root(f)[part.columns, part.columns])
+            out[part.theta] = part.covariance.transformed(self.theta[part.theta], maps[f][part.columns, part.columns])
         return out
 
     @cached_property
@@ -140,5 +141,5 @@ def theta_from_user(criterion: Criterion, theta: Array) -> Array:
     layout, out = criterion.layout, np.empty(len(theta))
     for f, part in layout.parts:
         S = criterion.gram.z_map(f)[part.columns, part.columns]
-        out[part.theta] = part.covariance.of_factor(S @ part.covariance.factor(np.asarray(theta, float)[part.theta]))
+        out[part.theta] = part.covariance.transformed(np.asarray(theta, float)[part.theta], S)
     return out

@@ -7,12 +7,20 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ranef.covariance.base import Array, Covariance
+from ranef.covariance.about import About, Names
+from ranef.covariance.base import Array
+from ranef.covariance.factored import Factored
 
 
 @dataclass(frozen=True)
-class Diagonal(Covariance):
-    word = "diag"
+class Diagonal(Factored):
+    about = About(
+        word="diag",
+        title="independent, a variance each",
+        formula=r"\operatorname{diag}(\sigma_1^2, \dots, \sigma_k^2)",
+        count="k",
+        names=Names(sas="UN(1), or one RANDOM statement each", nlme="pdDiag", glmmtmb="diag", aliases=("vc",)),
+    )
     closure = "diagonal"
 
     @property
@@ -30,9 +38,6 @@ class Diagonal(Covariance):
         at = np.arange(self.k)
         out[at, at, at] = 1.0
         return out
-
-    def curvature(self, theta: Array) -> None:
-        return None
 
     def of_factor(self, factor: Array) -> Array:
         return np.sqrt(np.einsum("ij,ij->i", factor, factor))

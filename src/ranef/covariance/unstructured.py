@@ -8,12 +8,21 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from ranef.covariance.base import Array, Covariance
+from ranef.covariance.about import About, Names
+from ranef.covariance.base import Array
+from ranef.covariance.factored import Factored
+from ranef.covariance.roots import lower_root
 
 
 @dataclass(frozen=True)
-class Unstructured(Covariance):
-    word = "un"
+class Unstructured(Factored):
+    about = About(
+        word="un",
+        title="unstructured",
+        formula=r"\sigma_{ij}",
+        count="k (k + 1) / 2",
+        names=Names(sas="UN", nlme="pdLogChol; corSymm + varIdent", glmmtmb="us", mmrm="us", aliases=("us", "unstructured")),
+    )
     closure = "linear"
 
     @property
@@ -33,9 +42,6 @@ class Unstructured(Covariance):
         out[(np.arange(self.size), *places(self.k))] = 1.0
         return out
 
-    def curvature(self, theta: Array) -> None:
-        return None
-
     def of_factor(self, factor: Array) -> Array:
         return lower_root(factor)[places(self.k)]
 
@@ -48,17 +54,3 @@ def places(k: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Rows and columns of a lower triangle, column by column."""
     columns, rows = np.triu_indices(k)
     return rows, columns
-
-
-def lower_root(factor: Array) -> Array:
-    """Lower-triangular L with non-negative diagonal and L L' = factor factor', also where that is singular.
-
-    It is R' of the QR decomposition of factor', up to signs.
-    """
-    if factor.shape == (1, 1):
-        return np.abs(factor)
-    lower = np.asarray(np.linalg.qr(factor.T, mode="r")).T
-    lower = lower * np.where(lower.diagonal() < 0, -1.0, 1.0)
-    if lower.shape[1] < lower.shape[0]:
-        lower = np.pad(lower, ((0, 0), (0, lower.shape[0] - lower.shape[1])))
-    return lower

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ranef.covariance import STRUCTURES
+from ranef.covariance import STRUCTURES, structure
 from ranef.design import Grouping, RandomTerm
 from ranef.errors import ModelError
 from ranef.formula.model import Bar
@@ -30,7 +30,7 @@ def random_term(
         raise ModelError(f"unknown covariance structure {bar.structure!r} in {label}", hint=f"Known: {', '.join(STRUCTURES)}.")
     if k == 0:
         raise ModelError(f"{label} has no columns", hint=f"Write (1 | {group.name}) for a random intercept.")
-    covariance = STRUCTURES[bar.structure](k)
+    covariance = structure(bar.structure, k)
     if covariance.size > MOST_PARAMETERS:
         raise ModelError(
             f"{label} has {k:,} columns, so {covariance.size:,} covariance parameters; at most {MOST_PARAMETERS:,} are supported",

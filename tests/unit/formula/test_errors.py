@@ -49,7 +49,7 @@ WRONG = [
     ("y ~ (x + (1|g) | h)", "(1|g)", "can only be added"),
     ("y ~ (a > 2 | b)", ">", "A comparison cannot stand beside a bar"),
     ("y ~ foo(x | g)", "foo", "no covariance structure"),
-    ("y ~ foo(0 + x:z || g)", "foo", "Known are `un`, `us`"),
+    ("y ~ foo(0 + x:z || g)", "foo", "Known are `un`, `diag`"),
     ("y ~ diag(x || g)", "diag(x || g)", "A double bar takes no structure"),
     ("y ~ diag(x | g, 2)", ",", "takes nothing but the bar"),
     ("y | g ~ x", "|", "no place in the response"),

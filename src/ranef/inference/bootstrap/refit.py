@@ -19,6 +19,7 @@ from ranef.core.plain import Plain
 from ranef.core.single import Single
 from ranef.core.solution import Solution
 from ranef.covariance.base import Array
+from ranef.covariance.factored import is_linear
 from ranef.inference.bootstrap.statistics import Levels
 from ranef.inference.parameters import Batch, Refits, on_user_scale
 from ranef.inference.starts import lifted
@@ -44,7 +45,7 @@ class Refitter:
     @cached_property
     def compiled(self) -> ModuleType | None:
         """The compiled loop, for one factor whose structures are linear in theta."""
-        linear = all(covariance.curvature(covariance.start()) is None for _, covariance in self.criterion.blocks)
+        linear = all(is_linear(covariance) for _, covariance in self.criterion.blocks)
         if self.levels is None or not linear or self.many * NUMPY < COMPILING:
             return None
         return twins.load("refit")

@@ -18,12 +18,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import qr
 
-from ranef.covariance.base import Array, Covariance
-from ranef.covariance.unstructured import lower_root, places
+from ranef.covariance.base import Array
+from ranef.covariance.factored import Factored
+from ranef.covariance.roots import lower_root
+from ranef.covariance.unstructured import places
 
 
 @dataclass(frozen=True, eq=False)
-class Turned(Covariance):
+class Turned(Factored):
     """An unstructured covariance in the basis of one or two tested effects; with `angle` the third coordinate is t."""
 
     mixing: Array  # (k, k) M

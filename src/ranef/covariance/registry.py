@@ -1,0 +1,64 @@
+"""All structures by their words. A new one is a class in a file of its own and a line in one of the two lists here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ranef.covariance.about import About, Names
+from ranef.covariance.autoregressive import Autoregressive
+from ranef.covariance.base import Covariance
+from ranef.covariance.compound_symmetry import CompoundSymmetry
+from ranef.covariance.correlation import Correlation, Positions, steps
+from ranef.covariance.diagonal import Diagonal
+from ranef.covariance.factored import Factored
+from ranef.covariance.identity import Identity
+from ranef.covariance.scaled import Scaled
+from ranef.covariance.toeplitz import Toeplitz
+from ranef.covariance.unstructured import Unstructured
+
+FACTORED: tuple[type[Factored], ...] = (Unstructured, Diagonal, Identity)
+CORRELATIONS: tuple[type[Correlation], ...] = (CompoundSymmetry, Autoregressive, Toeplitz)
+
+Kind = type[Factored] | type[Correlation]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One word of the language of structures."""
+
+    word: str
+    about: About
+    names: Names  # what other programs call it
+    kind: Kind
+    heterogeneous: bool = False
+
+    def make(self, positions: Positions, options: Mapping[str, Any]) -> Covariance:
+        if issubclass(self.kind, Factored):
+            return self.kind(len(positions), **options)
+        return Scaled(self.kind(positions, **options), self.heterogeneous)
+
+
+def _entries() -> Iterator[Entry]:
+    kinds: tuple[Kind, ...] = (*FACTORED, *CORRELATIONS)
+    for kind in kinds:
+        about = kind.about
+        yield Entry(about.word, about, about.names, kind)
+        if about.heterogeneous is not None:
+            yield Entry(about.word + "h", about, about.heterogeneous, kind, heterogeneous=True)
+
+
+STRUCTURES: dict[str, Entry] = {entry.word: entry for entry in _entries()}
+ALIASES: dict[str, str] = {alias: entry.word for entry in STRUCTURES.values() for alias in entry.names.aliases}
+
+
+def word_of(spelling: str) -> str | None:
+    """The structure that a word stands for, in any case of letters; None when there is none of that name."""
+    word = spelling.lower()
+    return word if word in STRUCTURES else ALIASES.get(word)
+
+
+def structure(word: str, k: int, positions: Positions | None = None, **options: Any) -> Covariance:
+    """The structure of that word for k columns, or between positions (k, d)."""
+    return STRUCTURES[word].make(steps(k) if positions is None else positions, options)

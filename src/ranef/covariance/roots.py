@@ -1,0 +1,48 @@
+"""Square roots of covariance matrices that may be singular."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import lapack, solve_triangular
+
+Array = NDArray[np.float64]
+SINGULAR = 1e-9  # a pivot, of a matrix with ones on its diagonal
+
+
+def lower_root(factor: Array) -> Array:
+    """Lower-triangular L with non-negative diagonal and L L' = factor factor', also where that is singular.
+
+    It is R' of the QR decomposition of factor', up to signs.
+    """
+    if factor.shape == (1, 1):
+        return np.abs(factor)
+    lower = np.asarray(np.linalg.qr(factor.T, mode="r")).T
+    lower = lower * np.where(lower.diagonal() < 0, -1.0, 1.0)
+    if lower.shape[1] < lower.shape[0]:
+        lower = np.pad(lower, ((0, 0), (0, lower.shape[0] - lower.shape[1])))
+    return lower
+
+
+def cholesky(matrix: Array) -> Array:
+    """Lower-triangular L with L L' = matrix, positive semi-definite to rounding."""
+    lower, info = lapack.dpotrf(matrix, lower=1, clean=1)
+    if info == 0:
+        return np.asarray(lower)
+    values, vectors = np.linalg.eigh(matrix)
+    return lower_root(vectors * np.sqrt(np.clip(values, 0.0, None)))
+
+
+def cholesky_slopes(matrix: Array, slopes: Array) -> tuple[Array, Array]:
+    """L (k, k) and its derivatives (q, k, k) from those of the matrix: dL = L low(L^-1 dC L^-T), low halving the diagonal.
+
+    Where the matrix is singular, L^-1 is the pseudo-inverse. Smith (1995), J. Comput. Graph. Statist. 4, 134-147.
+    """
+    lower = cholesky(matrix)
+    if lower.diagonal().min(initial=1.0) > SINGULAR:
+        inverse = np.asarray(solve_triangular(lower, np.eye(len(lower)), lower=True))
+    else:
+        inverse = np.linalg.pinv(lower, rcond=SINGULAR)
+    inner = inverse @ slopes @ inverse.T
+    inner = np.tril(inner) - inner * (0.5 * np.eye(len(lower)))
+    return lower, lower @ inner
