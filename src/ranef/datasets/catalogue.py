@@ -186,7 +186,66 @@ SCHOOLS = Dataset(
     ),
 )  # fmt: skip
 
+PRIMER = "Simulated, so that the tables of a primer on mixed models (SQUARE, Vrije Universiteit Brussel) come out"
+
+SQUARE = Dataset(
+    "square", "square.csv", "Scores of 64 patients of nine groups in a test",
+    PRIMER,
+    "from regression to a random intercept: an age, nine groups, a randomised treatment and one that the older patients got",
+    "score ~ age + (1 | group)",
+    (
+        Variable("id", "whole", "the patient"),
+        Variable("group", "factor", "the group of patients"),
+        Variable("age", "number", "age", "years"),
+        Variable("age_d", "factor", "age in two classes", levels=("<=60", ">60")),
+        Variable("arm", "factor", "treatment by lot", levels=("control", "treatment")),
+        Variable("therapy", "factor", "treatment that older patients got more often", levels=("control", "treatment")),
+        Variable("score", "number", "test result", "points of 20"),
+    ),
+)  # fmt: skip
+
+SQUARE_SLOPES = Dataset(
+    "square_slopes", "square_slopes.csv", "Scores of 128 patients of 18 groups in a test",
+    PRIMER,
+    "random slopes that go with the intercepts",
+    "score ~ age + (age | group)",
+    (
+        Variable("id", "whole", "the patient"),
+        Variable("group", "factor", "the group of patients"),
+        Variable("age", "number", "age", "years"),
+        Variable("score", "number", "test result", "points"),
+    ),
+)  # fmt: skip
+
+SQUARE_VISITS = Dataset(
+    "square_visits", "square_visits.csv", "Scores of nine patients at four visits",
+    PRIMER,
+    "time as a factor: comparisons with the first visit and between visits",
+    "score ~ visit + (1 | patient)",
+    (
+        Variable("patient", "factor", "the patient"),
+        Variable("visit", "factor", "the visit, by months since the first", levels=("T0", "T3", "T6", "T9")),
+        Variable("month", "whole", "time since the first visit", "months"),
+        Variable("score", "number", "test result", "points of 20"),
+    ),
+)  # fmt: skip
+
+SQUARE_GROWTH = Dataset(
+    "square_growth", "square_growth.csv", "Scores of nine patients, each at eight to twelve moments of its own",
+    PRIMER,
+    "time as a number: patients start and change differently",
+    "score ~ month + (month | patient)",
+    (
+        Variable("patient", "factor", "the patient"),
+        Variable("month", "number", "time", "months"),
+        Variable("score", "number", "test result", "points"),
+    ),
+)  # fmt: skip
+
 CATALOGUE: dict[str, Dataset] = {
     entry.name: entry
-    for entry in (SLEEPSTUDY, DYESTUFF, DYESTUFF2, PENICILLIN, PASTES, MACHINES, ORTHODONT, OATS, CAKE, INSTEVAL, SCHOOLS)
+    for entry in (
+        *(SLEEPSTUDY, DYESTUFF, DYESTUFF2, PENICILLIN, PASTES, MACHINES, ORTHODONT, OATS, CAKE, INSTEVAL, SCHOOLS),
+        *(SQUARE, SQUARE_SLOPES, SQUARE_VISITS, SQUARE_GROWTH),
+    )
 }

@@ -26,6 +26,10 @@ FACTS = {
     "cake": (270, 5, "angle", 8673),
     "InstEval": (73421, 7, "y", 235369),
     "schools": (248, 5, "y", 1293.2559),
+    "square": (64, 7, "score", 965.49),
+    "square_slopes": (128, 4, "score", 1957.004),
+    "square_visits": (36, 4, "score", 469.5301),
+    "square_growth": (88, 3, "score", 1162.054),
 }
 
 
