@@ -119,5 +119,5 @@ if TYPE_CHECKING:  # what type checkers see; kept equal to PUBLIC by a test
     from ranef.inference.variance_reduction import variance_reduction as variance_reduction
     from ranef.means.emmeans import emmeans as emmeans
     from ranef.means.trends import emtrends as emtrends
-    from ranef.report.page import report as report
+    from ranef.report.write import report as report
     from ranef.table import Table as Table

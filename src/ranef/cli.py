@@ -100,7 +100,7 @@ def _add_fit(commands: Any) -> None:
         help=f"degrees of freedom: {', '.join(DDF)} (default: satterthwaite)",
     )  # fmt: skip
     fit.add_argument("--optimizer", default="newton", metavar="NAME", help="newton (default), bobyqa, lbfgs or em")
-    fit.add_argument("--report", metavar="FILE", type=Path, help="write an HTML page")
+    fit.add_argument("--report", metavar="FILE", type=Path, help="write a report: .html or .md")
     fit.add_argument("--json", metavar="FILE", type=Path, help="write the results as JSON")
     fit.add_argument("--save", metavar="FILE", type=Path, help="save the model for `ranef predict`")
     fit.set_defaults(run=_fit)
@@ -161,7 +161,7 @@ def _fit(arguments: argparse.Namespace) -> int:
 
 
 def _write_report(fit: Fit, path: Path, arguments: argparse.Namespace) -> None:
-    from ranef.report.page import report
+    from ranef.report.write import report
 
     report(fit, path, data=arguments.data)
 

@@ -56,9 +56,14 @@ def html(table: Table) -> str:
 
 def boxed(table: str, title: str, notes: Sequence[str]) -> str:
     """A table element in its box, with the notes below; the box can be reached and scrolled by keyboard."""
-    below = "".join(f"<p>{escape(note)}</p>" for note in notes)
+    below = f"<p>{escape(sentences(notes))}</p>" if notes else ""
     label = escape(title or "Table", quote=True)
     return f'<div class="ranef"><div class="scroll" role="group" tabindex="0" aria-label="{label}">{table}</div>{below}</div>'
+
+
+def sentences(notes: Sequence[str]) -> str:
+    """Notes as one paragraph."""
+    return " ".join(note if note.endswith((".", "!", "?")) else note + "." for note in notes)
 
 
 def inline(table: Table) -> str:
@@ -87,7 +92,8 @@ def inline_table(
         for p, part in enumerate(parts)
         for i, row in enumerate(part)
     )
-    below = "".join(f"<p style=\"margin:3pt 0 0;font-size:9pt;font-family:'Times New Roman',serif\">{escape(n)}</p>" for n in notes)
+    style = "margin:3pt 0 0;font-size:9pt;font-family:'Times New Roman',serif"
+    below = f'<p style="{style}">{escape(sentences(notes))}</p>' if notes else ""
     table = f'<table style="border-collapse:collapse;{FONT}">{caption}<thead>{above}</thead><tbody>{body}</tbody></table>'
     return table + below
 

@@ -1,4 +1,4 @@
-"""Reports of a fit. `ranef.report(m, "report.html")` writes a page: this package is also that function.
+"""Reports of a fit. `ranef.report(m, "report.html")` writes a report: this package is also that function.
 
 A package and a public function share the name `report`; importing any module of the package would put the package in the function's
 place, so the package itself can be called.
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 class _Report(ModuleType):
     def __call__(self, fit: Fit, path: str | PathLike[str], *, title: str | None = None, data: str | None = None) -> Path:
-        """Write a page about `fit` to `path`; see `ranef.report.page.report`."""
-        from ranef.report.page import report
+        """Write a report about `fit` to `path`; see `ranef.report.write.report`."""
+        from ranef.report.write import report
 
         return report(fit, path, title=title, data=data)
 

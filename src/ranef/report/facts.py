@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ranef.cells import p_value
+from ranef.cells import number, p_value
 from ranef.fit.rows import has_rows
+from ranef.layouts.shown import pretty
 
 if TYPE_CHECKING:
     from ranef.fit.fit import Fit
@@ -25,6 +26,12 @@ def data_line(fit: Fit) -> str:
     total = fit.model.rows.n_total
     rows = f"{fit.nobs:,} rows" if total <= fit.nobs else f"{fit.nobs:,} of {total:,} rows"
     return "; ".join([rows, *(f"{group}: {size:,} levels" for group, size in fit.ngroups.items())])
+
+
+def tiles(fit: Fit) -> dict[str, str]:
+    """The numbers at the head of a report."""
+    counts = {"rows": f"{fit.nobs:,}", **{f"levels of {group}": f"{size:,}" for group, size in fit.ngroups.items()}}
+    return {**counts, **{name: pretty(f"{value:,.2f}") for name, value in criteria(fit).items()}, "residual SD": number(fit.sigma)}
 
 
 def arguments(fit: Fit) -> dict[str, str]:
@@ -50,11 +57,16 @@ def explained_lines(fit: Fit) -> list[str]:
         return []
     multiple, adjusted = r2(fit)["estimate"]
     test = fit.denominator("residual").test(np.eye(len(fit.model.design.names))[tested], np.zeros(len(tested)))
-    p = p_value(test.p_value)
     return [
         f"Multiple R2 {multiple:.4f}, adjusted R2 {adjusted:.4f}",
-        f"F {test.statistic:.2f} on {test.num_df} and {test.den_df:,.0f} degrees of freedom, p {p if p[0] in '<>' else '= ' + p}",
+        f"F {test.statistic:.2f} on {test.num_df} and {test.den_df:,.0f} degrees of freedom, p {equals(test.p_value)}",
     ]
+
+
+def equals(p: float) -> str:
+    """A p value after the letter p: "= 0.043" or "<0.001"."""
+    text = p_value(p)
+    return text if text[0] in "<>" else f"= {text}"
 
 
 def reason(fit: Fit) -> str:

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from functools import singledispatch
 from html import escape
 from importlib.resources import files
-from os import PathLike
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from ranef.fit.methods import DDF
 from ranef.layouts.web import STYLE
-from ranef.report import facts, sections, words
-from ranef.report.charts import caterpillars, residual_charts
-from ranef.report.equation import equation
+from ranef.report.chapters import document
+from ranef.report.charts import STYLE as CHARTS
+from ranef.report.content import Answer, Block, Chapter, Code, Document, Equation, Findings, Pictures, Points, Words
 from ranef.report.html import BADGES, badge, finding
-from ranef.table import Table
+from ranef.report.notation import mathml
 
 if TYPE_CHECKING:
     from ranef.fit.fit import Fit
@@ -25,100 +21,44 @@ if TYPE_CHECKING:
 PAGE = f"<style>{files('ranef.report').joinpath('page.css').read_text(encoding='utf-8')}</style>"
 
 
-def report(fit: Fit, path: str | PathLike[str], *, title: str | None = None, data: str | None = None) -> Path:
-    """Write a page about `fit` to `path` and return the path.
-
-    It holds the model in words and as an equation, the data, the estimates with intervals, the random effects, pictures of the
-    residuals, the findings, and how to cite and repeat it. `data` is the name of the data set or file, for the code to repeat it.
-    """
-    target = Path(path)
-    target.write_text(page(fit, title=title, data=data), encoding="utf-8")
-    return target
-
-
 def page(fit: Fit, *, title: str | None = None, data: str | None = None) -> str:
     """The page as text."""
-    heading = escape(title or f"{fit.model.design.response}: {facts.kind(fit)[0].lower()}{facts.kind(fit)[1:]}")
-    body = "".join([_head(fit, heading, data), *(_section(name, inner) for name, inner in _sections(fit, data) if inner), _foot()])
+    return rendered(document(fit, title=title, data=data))
+
+
+def rendered(doc: Document) -> str:
+    """A document as a page."""
+    heading = escape(doc.title)
+    chapters = "".join(map(_chapter, doc.chapters))
     return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f'<title>{heading}</title>{STYLE}{BADGES}{PAGE}</head><body><main class="ranef">{body}</main></body></html>\n'
+        f"<title>{heading}</title>{STYLE}{BADGES}{PAGE}<style>{CHARTS}</style></head><body>{_head(doc)}"
+        f"{_contents(doc.chapters)}<main>{chapters}</main>{_foot()}</body></html>\n"
     )
 
 
-def _sections(fit: Fit, data: str | None) -> list[tuple[str, str]]:
-    sentences = "".join(f"<li>{escape(sentence)}</li>" for sentence in words.in_words(fit))
-    variances = sections.random_effects(fit)
-    random = replace(variances, title="").to_html(style=False) if variances is not None else ""
-    fixed, method = sections.fixed_effects(fit, level=0.95), DDF[fit.ddf]
-    return [
-        ("The model in words", f"<ul>{sentences}</ul>"),
-        ("The model as an equation", f'<div class="scroll">{equation(fit)}</div>'),
-        ("Fixed effects", replace(fixed, title="", notes=(f"Tests and intervals by {method}.",)).to_html(style=False)),
-        ("Random effects", random + _figures(caterpillars(fit)) if fit.ngroups else ""),
-        ("Residuals", _figures(residual_charts(fit))),
-        ("Data", _data(fit)),
-        ("Findings", "".join(finding(one) for one in fit.findings) or '<p class="finding">Nothing to report.</p>'),
-        ("Repeat it", f"<pre><code>{escape(words.code(fit, data))}</code></pre>"),
-        ("Cite it", _citation()),
-    ]
-
-
-def _head(fit: Fit, heading: str, data: str | None) -> str:
-    tiles = {"rows": f"{fit.nobs:,}", **{f"levels of {group}": f"{size:,}" for group, size in fit.ngroups.items()}}
-    tiles |= {name: f"{value:,.2f}".replace("-", "\N{MINUS SIGN}") for name, value in facts.criteria(fit).items()}
-    tiles["residual SD"] = f"{fit.sigma:.4g}"
-    cells = "".join(f"<div><b>{value}</b><span>{escape(name)}</span></div>" for name, value in tiles.items())
-    source = f" · {escape(data)}" if data else ""
+def _head(doc: Document) -> str:
+    tiles = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in doc.facts.items())
+    source = f" · {escape(doc.source)}" if doc.source else ""
+    reason = f" {escape(doc.reason)}" if doc.reason else ""
     return (
-        f'<p class="eyebrow">ranef report{source}</p><h1>{heading}</h1><div><code>{escape(fit.formula)}</code></div>'
-        f'<div class="finding">{badge(fit.status)} {escape(facts.reason(fit))}</div><div class="tiles">{cells}</div>'
+        f'<header><p class="eyebrow">ranef report{source}</p><h1>{escape(doc.title)}</h1>'
+        f'<p class="formula"><code>{escape(doc.formula)}</code></p>'
+        f'<div class="ranef"><p class="finding">{badge(doc.status)}{reason}</p></div><dl class="tiles">{tiles}</dl></header>'
     )
 
 
-def _data(fit: Fit) -> str:
-    rows = fit.model.rows
-    used = f'<p class="finding">{escape(facts.data_line(fit))}.</p>'
-    lacking = {name: count for name, count in rows.missing.items() if count}
-    missing = Table({"name": list(lacking), "missing": list(lacking.values())}, title="Missing values", headings={"name": "Column"})
-    whole = "" if lacking else "<p>No value is missing in the columns that the model uses.</p>"
-    return used + (missing.to_html(style=False) if lacking else whole) + _groups(fit)
+def _contents(chapters: Sequence[Chapter]) -> str:
+    links = "".join(f'<li><a href="#{chapter.name}">{escape(chapter.title)}</a></li>' for chapter in chapters)
+    return f'<nav aria-label="Contents"><ul>{links}</ul></nav>'
 
 
-def _groups(fit: Fit) -> str:
-    """How many rows the levels of each grouping factor have; nothing for a model that was loaded without its rows."""
-    groups = {term.group.name: term.group for term in fit.model.design.terms if len(term.group.codes)}
-    if not groups:
-        return ""
-    sizes = [np.bincount(group.codes, minlength=group.size) for group in groups.values()]
-    columns: dict[str, list[Any]] = {
-        "group": list(groups),
-        "levels": [group.size for group in groups.values()],
-        "min_rows": [int(size.min()) for size in sizes],
-        "median_rows": [float(np.median(size)) for size in sizes],
-        "max_rows": [int(size.max()) for size in sizes],
-    }
-    return Table(columns, title="Rows per level").to_html(style=False)
-
-
-def _figures(charts: list[tuple[str, str]]) -> str:
-    figures = "".join(f"<figure>{svg}<figcaption>{escape(caption)}</figcaption></figure>" for caption, svg in charts)
-    return f'<div class="charts">{figures}</div>' if figures else ""
-
-
-def _section(name: str, inner: str) -> str:
-    return f"<section><h2>{escape(name)}</h2>{inner}</section>"
-
-
-def _citation() -> str:
-    from ranef import __version__
-
+def _chapter(chapter: Chapter) -> str:
+    inner = "".join(map(html, chapter.blocks))
+    name = chapter.name
     return (
-        f'<p class="finding">The ranef developers. ranef: mixed-effects models in Python, version {__version__}. '
-        "Method: Bates, Mächler, Bolker and Walker (2015), Fitting linear mixed-effects models using lme4, "
-        "Journal of Statistical Software 67(1); degrees of freedom: Fai and Cornelius (1996), "
-        "Journal of Statistical Computation and Simulation 54, 363–378.</p>"
+        f'<section id="{name}" aria-labelledby="{name}-title"><h2 id="{name}-title">{escape(chapter.title)}</h2>{inner}</section>'
     )
 
 
@@ -126,3 +66,52 @@ def _foot() -> str:
     from ranef import __version__
 
     return f"<footer>Made by ranef {__version__}. This page is complete in itself and loads nothing.</footer>"
+
+
+@singledispatch
+def html(block: Block) -> str:
+    """One block of a chapter."""
+    raise TypeError(type(block).__name__)
+
+
+@html.register
+def _(block: Words) -> str:
+    return f"<p>{escape(block.text)}</p>"
+
+
+@html.register
+def _(block: Points) -> str:
+    return f"<ul>{''.join(f'<li>{escape(item)}</li>' for item in block.items)}</ul>"
+
+
+@html.register
+def _(block: Answer) -> str:
+    return block.table.to_html(style=False)
+
+
+@html.register
+def _(block: Pictures) -> str:
+    figures = "".join(f"<figure>{one.svg}<figcaption>{escape(one.caption)}</figcaption></figure>" for one in block.pictures)
+    return f'<div class="charts">{figures}</div>'
+
+
+@html.register
+def _(block: Equation) -> str:
+    parts = [
+        f'<div class="level"><h3>{escape(level.title)}</h3><div class="wide" role="group" tabindex="0" '
+        f'aria-label="Equation: {escape(level.title, quote=True)}"><math display="block">{mathml(level.lines)}</math></div>'
+        f"{f'<p>{escape(level.words)}</p>' if level.words else ''}</div>"
+        for level in block.levels
+    ]
+    return "".join(parts)
+
+
+@html.register
+def _(block: Findings) -> str:
+    told = "".join(map(finding, block.findings)) or '<p class="finding">The fit itself has nothing to report.</p>'
+    return f'<div class="ranef">{told}</div>'
+
+
+@html.register
+def _(block: Code) -> str:
+    return f'<pre role="group" tabindex="0" aria-label="Python"><code>{escape(block.text)}</code></pre>'

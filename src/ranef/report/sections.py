@@ -7,12 +7,14 @@ report follow.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ranef.errors import ModelError
 from ranef.fit.methods import DDF
+from ranef.report.spreads import Spread, spreads
 from ranef.table import Table
 
 if TYPE_CHECKING:
@@ -56,48 +58,48 @@ def random_effects(fit: Fit) -> Table | None:
     """Variances and standard deviations, one row an effect, with the correlations to the rows above of the same term."""
     if not fit.ngroups:
         return None
-    terms = blocks(fit.varcorr)
-    shown = max((len(block) for block in terms if block[-1]["correlations"] and len(block) <= WIDE), default=1) - 1
+    terms = spreads(fit)
+    shown = max((term.size for term in terms if term.correlations and term.size <= WIDE), default=1) - 1
     columns: dict[str, list[Any]] = {name: [] for name in ("group", "term", "variance", "sd")}
-    correlations: list[list[float | None]] = [[] for _ in range(shown)]
-    for block in terms:
-        for place, row in enumerate(block):
-            columns["group"].append(row["group"] if place == 0 else "")
-            columns["term"].append(row["term1"] or "")
-            columns["variance"].append(row["vcov"])
-            columns["sd"].append(row["sdcor"])
-            for j, column in enumerate(correlations):
-                column.append(_correlation(block, place, j) if len(block) <= WIDE else None)
-    columns |= _numbered(correlations)
+    for term in terms:
+        columns["group"] += _first(term)
+        columns["term"] += term.names
+        columns["variance"] += [term.covariance(i, i) for i in range(term.size)]
+        columns["sd"] += term.sd
+    for row in fit.varcorr:
+        if row["term1"] is None:
+            for name, value in zip(columns, (row["group"], "", row["vcov"], row["sdcor"]), strict=True):
+                columns[name].append(value)
+    beside = [term if term.size <= WIDE else replace(term, correlations={}) for term in terms]
+    columns |= _triangles(beside, shown, len(columns["sd"]))
     return Table(columns, title="Random effects", headings={f"correlation_{j}": "" for j in range(2, shown + 1)})
 
 
 def random_correlations(fit: Fit) -> Table | None:
     """The correlations of terms with so many effects that they do not fit beside the variances: a lower triangle a term."""
-    wide = [block for block in blocks(fit.varcorr) if len(block) > WIDE and block[-1]["correlations"]]
+    wide = [term for term in spreads(fit) if term.size > WIDE and term.correlations]
     if not wide:
         return None
-    shown = max(map(len, wide)) - 1
-    columns: dict[str, list[Any]] = {"group": [], "term": []}
-    correlations: list[list[float | None]] = [[] for _ in range(shown)]
-    for block in wide:
-        for place, row in enumerate(block):
-            columns["group"].append(row["group"] if place == 0 else "")
-            columns["term"].append(f"{place + 1} {row['term1']}")
-            for j, column in enumerate(correlations):
-                column.append(_correlation(block, place, j))
-    columns |= _numbered(correlations)
-    headings = {name: str(j + 1) for j, name in enumerate(_numbered(correlations))}
-    return Table(columns, title="Correlations of the random effects", headings=headings)
+    columns: dict[str, list[Any]] = {
+        "group": [name for term in wide for name in _first(term)],
+        "term": [f"{i + 1} {name}" for term in wide for i, name in enumerate(term.names)],
+    }
+    triangles = _triangles(wide, max(term.size for term in wide) - 1, len(columns["term"]))
+    headings = {name: str(j + 1) for j, name in enumerate(triangles)}
+    return Table(columns | triangles, title="Correlations of the random effects", headings=headings)
 
 
-def _correlation(block: list[dict[str, Any]], place: int, j: int) -> float | None:
-    """That of the effects at `place` and j of one term, in the lower triangle."""
-    return block[place]["correlations"].get(block[j]["term1"]) if j < place else None
+def _first(term: Spread) -> list[str]:
+    """The group of a term beside its first effect."""
+    return [term.group if i == 0 else "" for i in range(term.size)]
 
 
-def _numbered(correlations: list[list[float | None]]) -> dict[str, list[float | None]]:
-    return {"correlation" if j == 0 else f"correlation_{j + 1}": column for j, column in enumerate(correlations)}
+def _triangles(terms: list[Spread], shown: int, rows: int) -> dict[str, list[float | None]]:
+    """Columns of correlations: lower triangles below each other, `rows` long."""
+    places = [(term, i) for term in terms for i in range(term.size)]
+    columns = [[term.correlations.get((i, j)) for term, i in places] for j in range(shown)]
+    padded = [column + [None] * (rows - len(column)) for column in columns]
+    return {"correlation" if j == 0 else f"correlation_{j + 1}": column for j, column in enumerate(padded)}
 
 
 def correlation_of_fixed(fit: Fit) -> Table | None:
@@ -112,23 +114,6 @@ def correlation_of_fixed(fit: Fit) -> Table | None:
     columns: dict[str, list[Any]] = {"term": names[1:]}
     columns |= {key: [lower[i, j] if i > j else None for i in range(1, len(names))] for j, key in enumerate(keys)}
     return Table(columns, title="Correlation of the fixed effects", headings=dict(zip(keys, names, strict=False)))
-
-
-def blocks(varcorr: Table) -> list[list[dict[str, Any]]]:
-    """The rows of variances, term by term; each knows its correlations by the name of the other effect."""
-    out: list[list[dict[str, Any]]] = []
-    closed = True  # a covariance ends the variances of its term
-    for row in varcorr:
-        if row["term2"] is not None:
-            closed = True
-            names = {effect["term1"]: effect for effect in out[-1]}
-            names[row["term2"]]["correlations"][row["term1"]] = row["sdcor"]
-            continue
-        if closed or out[-1][0]["group"] != row["group"]:
-            out.append([])
-            closed = False
-        out[-1].append({**row, "correlations": {}})
-    return out
 
 
 SECTIONS: tuple[Section, ...] = (scaled_residuals, random_effects, random_correlations, fixed_effects)

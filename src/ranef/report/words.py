@@ -6,56 +6,146 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from ranef.cells import number, scaled
+from ranef.errors import RanefError
 from ranef.formula import term_label
-from ranef.report.sections import blocks
+from ranef.layouts.shown import pretty
+from ranef.report import facts
+from ranef.report.spreads import Spread, spreads
 
 if TYPE_CHECKING:
     from ranef.fit.fit import Fit
 
+MOST_SENTENCES = 6  # about fixed effects
+LEVEL = re.compile(r"(?P<factor>\w[\w. ]*)\[T\.(?P<level>.*)\]")
+NUMBER = re.compile(r"\w[\w. ]*")
 DEFAULTS = {"ddf": "satterthwaite", "optimizer": "newton", "missing": "drop"}
 
 
-def in_words(fit: Fit) -> list[str]:
-    """What the model says, a sentence each."""
+def question(fit: Fit) -> str:
+    """What the model asks, in a sentence."""
     response = fit.model.design.response
     terms = [term_label(term) for term in fit.model.formula.fixed if term.order]
+    about = f"How does {response} depend on {listed(terms)}" if terms else f"What is the mean of {response}"
+    if not fit.ngroups:
+        return f"{about}?"
+    groups = listed([counted(size, f"level of {group}", f"levels of {group}") for group, size in fit.ngroups.items()])
+    slopes = list(dict.fromkeys(name for term in spreads(fit) for name in term.names if name != "(Intercept)"))
+    differ = f"which differ in their means and in the effects of {listed(slopes, 4)}" if slopes else "which differ in their means"
+    return f"{about}, when {counted(fit.nobs, 'row belongs', 'rows belong')} to {groups}, {differ}?"
+
+
+def rows_used(fit: Fit) -> str:
+    """How many rows the model uses, and why others were left out."""
+    rows = fit.model.rows
+    used = f"{facts.data_line(fit)}."
+    lacking = [
+        counted(count, f"value of {name} is missing", f"values of {name} are missing")
+        for name, count in rows.missing.items()
+        if count
+    ]
+    lacking += [f"{text} is undefined in {counted(count, 'row', 'rows')}" for text, count in rows.created.items() if count]
+    lacking += [counted(rows.zero_weights, "row has weight zero", "rows have weight zero")] if rows.zero_weights else []
+    left = rows.n_total - fit.nobs
+    if not lacking or left <= 0:
+        return f"{used} No value is missing in the columns that the model uses."
+    return f"{used} {counted(left, 'row was', 'rows were')} left out: {listed(lacking)}."
+
+
+def in_words(fit: Fit) -> list[str]:
+    """What the model found, a sentence each."""
     names = [name for name in fit.params.index if name != "(Intercept)"]
-    sentences = [f"The mean of {response} depends on {_listed(terms)}." if terms else f"{response} has one overall mean."]
-    sentences += [_slope(fit, name) for name in names if _plain_slope(name, names)][:6]
-    sentences += [_spread(block) for block in blocks(fit.varcorr) if block[0]["term1"] is not None]
-    sentences.append(f"What remains varies from row to row with a standard deviation of {number(fit.sigma)}.")
-    return sentences
+    told = [sentence for name in names if _alone(name, names) and (sentence := _effect_of(fit, name))]
+    sentences = (told[:MOST_SENTENCES] or _tested(fit)) if names else [_mean(fit)]
+    sentences += [_spread(term) for term in spreads(fit)]
+    sentences.append(f"What remains varies from row to row with a standard deviation of {size(fit.sigma)}.")
+    return [sentence[0].upper() + sentence[1:] for sentence in sentences]
 
 
-def _slope(fit: Fit, name: str) -> str:
+def _tested(fit: Fit) -> list[str]:
+    """The F tests of the terms, where no coefficient says it alone."""
+    try:
+        table = fit.anova()
+    except RanefError:
+        return []
+    if "den_df" not in table:
+        return []
+    rows = [row for row in table if row["den_df"] is not None]
+    return [
+        f"for {row['term']} F({row['num_df']}, {number(row['den_df'], 'df')}) is {number(row['statistic'], 'statistic')} "
+        f"(p {facts.equals(row['p_value'])})."
+        for row in rows[:MOST_SENTENCES]
+    ]
+
+
+def size(value: float) -> str:
+    """A standard deviation in words."""
+    return number(value) if value else "0"
+
+
+def _mean(fit: Fit) -> str:
+    estimate, limits = _estimated(fit, fit.params.index[0])
+    return f"the mean of {fit.model.design.response} is {estimate} ({limits})."
+
+
+def _estimated(fit: Fit, name: str) -> tuple[str, str]:
+    """An estimate and its interval, with the decimals that the standard error supports."""
     limits = fit.conf_int()
     place = list(limits["term"]).index(name)
-    estimate, low, high = scaled(
-        [float(fit.params[name]), limits["conf_low"][place], limits["conf_high"][place]], float(fit.bse[name])
-    )
-    others = ", the other predictors held," if len(fit.params) > 2 else ""
-    return f"With one unit more of {name}{others} it changes by {estimate} (95 % interval {low} to {high})."
+    values = [float(fit.params[name]), float(limits["conf_low"][place]), float(limits["conf_high"][place])]
+    estimate, low, high = (pretty(text) for text in scaled(values, float(fit.bse[name])))
+    return estimate, f"95 % interval {low} to {high}"
 
 
-def _plain_slope(name: str, names: list[str]) -> bool:
-    """A numeric column on its own: no factor level, no transformation, no part of an interaction."""
-    alone = all(name == other or name not in other.split(":") for other in names)
-    return alone and re.fullmatch(r"\w[\w. ]*", name) is not None
+def _effect_of(fit: Fit, name: str) -> str:
+    """The coefficient of a number or of a factor level in a sentence; empty for others."""
+    estimate, limits = _estimated(fit, name)
+    response, others = fit.model.design.response, ", the other predictors held," if len(fit.params) > 2 else ","
+    much, up = estimate.lstrip("\N{MINUS SIGN}"), not estimate.startswith("\N{MINUS SIGN}")
+    level = LEVEL.fullmatch(name)
+    if level is not None:
+        factor, side = level["factor"], "higher" if up else "lower"
+        return (
+            f"for {factor} {level['level']}, {response} is on average {much} {side} than for {_reference(fit, factor)} ({limits})."
+        )
+    if NUMBER.fullmatch(name) is None:
+        return ""
+    return f"with one unit more of {name}{others} {response} {'rises' if up else 'falls'} on average by {much} ({limits})."
 
 
-def _spread(block: list[dict[str, Any]]) -> str:
-    effects = [f"{_effect(row['term1'])} varies with a standard deviation of {number(row['sdcor'])}" for row in block]
+def _reference(fit: Fit, factor: str) -> str:
+    """The level of a factor that has no coefficient."""
+    variable = fit.model.schema.variables.get(factor)
+    levels = () if variable is None else variable.levels
+    return next((str(level) for level in levels if f"{factor}[T.{level}]" not in fit.params.index), "the reference level")
+
+
+def _alone(name: str, names: list[str]) -> bool:
+    """Whether a coefficient is no part of an interaction, and its column of no other term."""
+    column = re.compile(rf"(?<![\w.]){re.escape(name)}(?![\w.])")
+    return ":" not in name and all(name == other or column.search(other) is None for other in names)
+
+
+def _spread(term: Spread) -> str:
+    effects = [
+        f"{_effect(name)} varies with a standard deviation of {size(sd)}" for name, sd in zip(term.names, term.sd, strict=True)
+    ]
     tied = ""
-    if len(block) == 2 and block[1]["correlations"]:
-        tied = f"; their correlation is {number(next(iter(block[1]['correlations'].values())), 'fraction')}"
-    return f"Between the levels of {block[0]['group']}, {_listed(effects)}{tied}."
+    if term.size == 2 and term.correlations:
+        tied = f"; their correlation is {number(next(iter(term.correlations.values())), 'fraction')}"
+    return f"Between the levels of {term.group}, {listed(effects)}{tied}."
 
 
 def _effect(name: str) -> str:
     return "the intercept" if name == "(Intercept)" else f"the effect of {name}"
 
 
-def _listed(names: list[str], most: int = 8) -> str:
+def counted(number: int, one: str, many: str) -> str:
+    """A number with its noun in the right number: "1 row", "1,234 rows"."""
+    return f"{number:,} {one if number == 1 else many}"
+
+
+def listed(names: list[str], most: int = 8) -> str:
+    """Names as an English list: "a", "a and b", "a, b and c", the last ones counted where there are more than `most`."""
     shown = names if len(names) <= most else [*names[: most - 1], f"{len(names) - most + 1} more"]
     return shown[0] if len(shown) == 1 else ", ".join(shown[:-1]) + " and " + shown[-1]
 
