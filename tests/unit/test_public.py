@@ -51,10 +51,10 @@ def test_embedded_data_need_no_pandas():
 
 
 def test_report_is_a_function_and_a_package():
-    import ranef.report.page
+    import ranef.report.write
 
     assert callable(ranef.report)
-    assert ranef.report.page.report.__name__ == "report"
+    assert ranef.report.write.report.__name__ == "report"
 
 
 def _environment() -> dict[str, str]:
