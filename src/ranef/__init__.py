@@ -45,6 +45,8 @@ PUBLIC = {
     "bootstrap": "ranef.inference.bootstrap",
     "influence": "ranef.inference.influence",
     "check": "ranef.inference.diagnostics",
+    "quantile_residuals": "ranef.inference.diagnostics",
+    "re_pca": "ranef.inference.diagnostics",
     "rlrt": "ranef.inference.rlrt",
     "rm_anova": "ranef.inference.rm_anova",
     "robust": "ranef.inference.robust",
@@ -99,6 +101,8 @@ if TYPE_CHECKING:  # what type checkers see; kept equal to PUBLIC by a test
     from ranef.inference.contextual import contextual as contextual
     from ranef.inference.design_effect import design_effect as design_effect
     from ranef.inference.diagnostics import check as check
+    from ranef.inference.diagnostics import quantile_residuals as quantile_residuals
+    from ranef.inference.diagnostics import re_pca as re_pca
     from ranef.inference.effect_size import cohens_d as cohens_d
     from ranef.inference.effect_size import standardised as standardised
     from ranef.inference.f2 import f2 as f2

@@ -242,6 +242,12 @@ class Fit:
         return fitted_values(self)
 
     @cached_property
+    def _leverage(self) -> Array:
+        from ranef.fit.residuals import conditional_leverage
+
+        return conditional_leverage(self)
+
+    @cached_property
     def fittedvalues(self) -> pd.Series:
         """Conditional fitted values of the rows used, under the user's index."""
         return self._by_row(self._fitted, "fitted")

@@ -82,11 +82,12 @@ def hat_values(fit: Fit, level: str = "conditional") -> pd.Series:
     if level not in LEVELS:
         raise ModelError(f"level={level!r} is not known.", hint=f"Use one of: {', '.join(LEVELS)}.")
     points = _points(fit)
-    return _by_row(fit, conditional_leverage(fit, points) if level == "conditional" else _marginal_leverage(fit, points), "hat")
+    return _by_row(fit, fit._leverage if level == "conditional" else _marginal_leverage(fit, points), "hat")
 
 
-def conditional_leverage(fit: Fit, points: Points) -> Array:
-    """(n,) 1 - P_ii / w_i."""
+def conditional_leverage(fit: Fit) -> Array:
+    """(n,) 1 - P_ii / w_i of the rows used."""
+    points = _points(fit)
     return error_variance(fit.solution, points) / points.noise
 
 
@@ -99,7 +100,7 @@ def augment(fit: Fit) -> Table:
     points, solution = _points(fit), fit.solution
     mean = marginal_mean(solution, points)
     fitted = mean + random_part(solution, points)
-    hat = conditional_leverage(fit, points)
+    hat = fit._leverage
     resid = fit.model.design.y - fitted
     added = {
         "fitted": fitted,
@@ -122,7 +123,7 @@ def _residuals(fit: Fit, kind: str, level: str) -> Array:
     spread = points.noise if level == "conditional" else points.noise + population_variance(solution, points)
     if kind == "pearson":
         return raw / np.sqrt(spread)
-    leverage = conditional_leverage(fit, points)
+    leverage = fit._leverage
     share = 1.0 - leverage if level == "conditional" else 1.0 - _fixed_variance(fit, points) / spread
     if kind == "standardised":
         return _over(raw, solution.sigma * np.sqrt(spread), share)

@@ -76,7 +76,7 @@ class Check:
         qq_ranef:GROUP:TERM    theoretical sample lower upper level
         acf                    lag acf lower upper pairs             bands likewise
         outliers               row studentised p_value               the most extreme rows; p after Bonferroni
-        influence              level cooks_distance threshold        of the outermost grouping factor, or rows
+        influence              level cooks_distance threshold        of the factor with fewest levels, or rows
         influence:GROUP        level cooks_distance threshold        of each other grouping factor
         collinearity           term gvif df inflation                inflation: gvif^(1/(2 df)), of a standard error
         re_pca                 group component sd share cumulative

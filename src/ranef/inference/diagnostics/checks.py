@@ -8,16 +8,45 @@ from typing import TYPE_CHECKING, Any
 from ranef.errors import ModelError
 from ranef.fit.rows import needs_rows
 from ranef.inference.diagnostics.answer import Assessment, Check
+from ranef.inference.diagnostics.collinearity import collinearity, collinearity_panels
+from ranef.inference.diagnostics.distribution import distribution, distribution_panels
 from ranef.inference.diagnostics.evidence import Evidence
 from ranef.inference.diagnostics.homoscedasticity import homoscedasticity, scale_panels
+from ranef.inference.diagnostics.independence import independence, independence_panels
+from ranef.inference.diagnostics.influential import influence_panels, influential
 from ranef.inference.diagnostics.linearity import linearity, linearity_panels
+from ranef.inference.diagnostics.normality import normality, normality_panels
+from ranef.inference.diagnostics.outliers import outlier_panels, outliers
+from ranef.inference.diagnostics.pca import dimensions, pca_panels
 from ranef.table import Table
 
 if TYPE_CHECKING:
     from ranef.fit.fit import Fit
 
-CHECKS: tuple[Callable[[Evidence], Iterator[Assessment]], ...] = (linearity, homoscedasticity)
-PANELS: tuple[Callable[[Evidence], Iterator[tuple[str, Table]]], ...] = (linearity_panels, scale_panels)
+Checks = tuple[Callable[[Evidence], Iterator[Assessment]], ...]
+Panels = tuple[Callable[[Evidence], Iterator[tuple[str, Table]]], ...]
+CHECKS: Checks = (
+    linearity,
+    independence,
+    homoscedasticity,
+    normality,
+    distribution,
+    outliers,
+    influential,
+    collinearity,
+    dimensions,
+)
+PANELS: Panels = (
+    linearity_panels,
+    independence_panels,
+    scale_panels,
+    normality_panels,
+    distribution_panels,
+    outlier_panels,
+    influence_panels,
+    collinearity_panels,
+    pca_panels,
+)
 
 
 def check(fit: Fit, *, by: Any = None, order: Any = None, n: int = 250, seed: int = 1) -> Check:

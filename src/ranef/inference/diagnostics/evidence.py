@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,11 @@ from ranef.design import Codes, Grouping
 from ranef.errors import DataError
 from ranef.fit.points import Points, design_points, marginal_mean, random_part
 from ranef.inference.clusters import clusters_of, groupings
+from ranef.inference.diagnostics.cooks import Distances, cooks_distances
+from ranef.inference.diagnostics.scaled import QuantileResiduals, quantile_residuals
+from ranef.inference.diagnostics.serial import Series
 from ranef.inference.diagnostics.smooth import trend
+from ranef.inference.diagnostics.summaries import Summaries, effect_spreads, summaries
 from ranef.schema.collect import columns_of
 from ranef.schema.evaluate import text_of
 from ranef.schema.frames import open_frame
@@ -68,6 +72,11 @@ class Evidence:
         """(n,) residuals over their standard deviations; NaN in rows that determine their own fitted value."""
         return np.asarray(self.fit.residuals(self._independent("standardised")), dtype=float)
 
+    @cached_property
+    def studentised(self) -> Array:
+        """(n,) residuals over their standard deviations with sigma estimated without the row."""
+        return np.asarray(self.fit.residuals("studentised"), dtype=float)
+
     def _independent(self, kind: str) -> str:
         """The kind of residual that is uncorrelated under the model, where its residuals are correlated by a structure."""
         return "normalized" if getattr(self.fit.model, "residual", None) is not None else kind
@@ -101,6 +110,42 @@ class Evidence:
         if len(levels) < 2:
             raise DataError(f"The order {name!r} has the same value in every row, so it orders nothing.")
         return np.argsort(codes, kind="stable")
+
+    @cached_property
+    def overall(self) -> Series:
+        """All usable rows in time, by their places among the usable."""
+        place = np.full(self.fit.nobs, -1)
+        place[self.usable] = np.arange(len(self.usable))
+        sequence = place[self.sequence]
+        return Series.of(None, sequence[sequence >= 0])
+
+    @cached_property
+    def runs(self) -> Series:
+        """The usable rows in time within each series; all in one where there are no series."""
+        return self.overall if self.series is None else Series.of(self.series[2][self.usable], self.overall.rows)
+
+    # -- what the model expects
+
+    @cached_property
+    def effect_spreads(self) -> dict[tuple[str, str], Array]:
+        return effect_spreads(self.fit)
+
+    @cached_property
+    def summaries(self) -> Summaries:
+        return summaries(self)
+
+    @cached_property
+    def cooks(self) -> list[Distances]:
+        """Cook's distances by each grouping factor."""
+        return cooks_distances(self.fit)
+
+    @cached_property
+    def quantile_residuals(self) -> dict[str, QuantileResiduals]:
+        """With new random effects, and where there are any also with the fitted ones."""
+        kinds: tuple[Literal["new", "fitted"], ...] = ("new", "fitted") if self.groups else ("new",)
+        return {re: quantile_residuals(self.fit, self.simulations, re=re, seed=self.seed) for re in kinds}
+
+    # -- factors
 
     @cached_property
     def factors(self) -> dict[str, Labelled]:

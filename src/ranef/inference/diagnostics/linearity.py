@@ -41,7 +41,7 @@ def linearity(evidence: Evidence) -> Iterator[Assessment]:
     yield assess(evidence, "linearity", "RESET, fitted values", evidence.mean)
     for name, x in predictors(evidence.fit).items():
         if abs(np.corrcoef(x, evidence.mean)[0, 1]) < 1.0 - 1e-10:  # else it is the same question
-            yield assess(evidence, f"linearity_{name}", f"curve in {name}", x)
+            yield assess(evidence, f"linearity_{name}", f"Curve in {name}", x)
 
 
 def assess(evidence: Evidence, code: str, check: str, x: Array) -> Assessment:
@@ -100,8 +100,8 @@ def predictors(fit: Fit) -> dict[str, Array]:
     _, terms = terms_of(schema, fit.criterion.gram.standard.kept)
     out = {}
     for term in terms.tested:
-        (name, *others) = sorted(term.numerics)
-        if term.factors or others or schema.variables[name].kind != "numeric":
+        name = next(iter(term.numerics), "")
+        if term.factors or len(term.numerics) != 1 or schema.variables[name].kind != "numeric":
             continue
         values = design.X[:, terms.at[term.columns][0]]
         if len(np.unique(values[:1000])) > 2 or len(np.unique(values)) > 2:

@@ -12,7 +12,6 @@ from ranef.covariance.base import Array
 from ranef.design import Codes
 from ranef.errors import Finding, ModelError
 from ranef.fit.points import design_points, marginal_mean, random_part, whitened
-from ranef.fit.residuals import conditional_leverage
 from ranef.fit.rows import needs_rows, row_labels
 from ranef.inference.clusters import clusters_of
 from ranef.inference.influence.deletion import Deletion, Method, members
@@ -178,7 +177,7 @@ def _by_deletion(fit: Fit, name: str, labels: dict[str, Any], codes: Codes, meth
             continue
         estimates[i] = of_solution(solution).estimates[0]
         ratio = solution.sigma / sigma
-        covratio[i] = ratio ** (2 * p) * np.exp(fit.solution.pieces.gls.logdet_x - solution.pieces.gls.logdet_x)
+        covratio[i] = ratio ** (2 * p) * np.exp(fit.solution.gls.logdet_x - solution.gls.logdet_x)
         if theta is not None:
             off = solution.theta - fit.optimum.theta
             theta[i] = 0.5 * float(off @ fit.hessian @ off) / q
@@ -199,7 +198,7 @@ def _rows_in_closed_form(fit: Fit, name: str, labels: dict[str, Any]) -> Influen
     _, error = whitened(solution, points, slice(None))
     u = error / points.noise[:, None]  # (n, r)
     resid = fit.model.design.y - marginal_mean(solution, points) - random_part(solution, points)
-    share = 1.0 - conditional_leverage(fit, points)
+    share = 1.0 - fit._leverage
     alone = share < 1e-10
     with np.errstate(divide="ignore", invalid="ignore"):
         shift = np.where(alone, np.nan, resid / share)
@@ -223,7 +222,7 @@ def _rows_in_closed_form(fit: Fit, name: str, labels: dict[str, Any]) -> Influen
 def _row_columns(fit: Fit) -> dict[str, Array]:
     """hat, dffits and lme4's Cook's distance."""
     points, solution = design_points(fit.model.design, fit.criterion.layout), fit.solution
-    hat = conditional_leverage(fit, points)
+    hat = fit._leverage
     student = np.asarray(fit.residuals("studentised"), dtype=float)
     resid = fit.model.design.y - marginal_mean(solution, points) - random_part(solution, points)
     with np.errstate(divide="ignore", invalid="ignore"):

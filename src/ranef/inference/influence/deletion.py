@@ -97,7 +97,7 @@ class Deletion:
         try:
             criterion = Criterion.of_gram(gram, self.criterion.reml)
             solution = Solution(criterion, self._theta(criterion, method))
-            lower = solution.pieces.gls.lower
+            lower = solution.gls.lower
         except (LinAlgError, np.linalg.LinAlgError):
             return None
         share = np.square(lower.diagonal()) / np.maximum(gram.ww.diagonal()[:-1], 1e-300)

@@ -1,0 +1,204 @@
+"""Simulated quantile residuals: where each response lies among responses simulated from the model.
+
+    u_i = share of simulated y*_i below y_i         (ties are split at random)
+
+Uniform on (0, 1) under a right model, whatever the distribution of the response: Dunn and Smyth (1996), J. Comput. Graph. Stat. 5,
+236-244; Hartig (DHARMa, R package). With `re="new"` the simulations draw new random effects: residuals of rows of one group go
+together, and every test compares with the same statistic of the simulations, which go together likewise. With `re="fitted"` they
+keep the predicted effects, and simulate y_hat + sigma sqrt((1 - h_i) / w_i) z: the fitted value has followed the data by the
+leverage h_i, so that residuals scatter less than errors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ranef.covariance.base import Array
+from ranef.design import Codes
+from ranef.errors import ModelError
+from ranef.fit.points import Points, design_points, marginal_mean, random_part
+from ranef.fit.rows import aligned, needs_rows
+from ranef.fit.simulate import draws
+from ranef.inference.clusters import clusters_of
+from ranef.inference.diagnostics.uniformity import (
+    Test,
+    dispersion,
+    largest_distance,
+    outlying,
+    uniform_distance,
+)
+from ranef.table import Table
+
+if TYPE_CHECKING:
+    from ranef.fit.fit import Fit
+
+Effects = Literal["new", "fitted"]
+KEPT = 5000  # rows whose simulations are kept for the tests
+BINS = 4  # of a numeric variable
+
+
+def quantile_residuals(fit: Fit, n: int = 250, *, re: Effects = "new", seed: int = 1) -> QuantileResiduals:
+    """Simulated (scaled) quantile residuals, and tests of their uniformity, dispersion and outliers.
+
+    Parameters
+    ----------
+    n
+        Simulations. A residual is a multiple of 1/n: 0 and 1 are rows outside of all simulations.
+    re
+        `"new"` random effects test the model as a whole, `"fitted"` ones its residuals only. Without random effects both are one.
+    seed
+        The same seed gives the same residuals.
+
+    Raises
+    ------
+    ModelError
+        For another `re`, less than 20 simulations, and a model that was loaded from a file.
+
+    Examples
+    --------
+    >>> import ranef
+    >>> m = ranef.lmm("diameter ~ 1 + (1 | plate) + (1 | sample)", ranef.datasets.load("Penicillin"))
+    >>> residuals = ranef.quantile_residuals(m)
+    >>> residuals.scaled.head(3)
+    0    0.952
+    1    0.500
+    2    0.928
+    Name: scaled_residual, dtype: float64
+    >>> residuals.tests
+    Tests of the quantile residuals
+    Check       Statistic  Expected      p
+    --------------------------------------
+    uniformity       0.10    0.1863  0.892
+    dispersion       0.86    1.0000  0.908
+    outliers         0.00    1.1520  1.000
+    250 simulations with new random effects, seed 1.
+    >>> residuals.by("plate")
+    Quantile residuals by plate
+    Check                Statistic  Expected      p
+    -----------------------------------------------
+    uniformity by plate       1.28     1.463  0.773
+    250 simulations with new random effects, seed 1.
+    """
+    needs_rows(fit, "quantile_residuals()")
+    if re not in ("new", "fitted"):
+        raise ModelError(f"re={re!r} is not known.", hint='Use "new" or "fitted".')
+    if n < 20:
+        raise ModelError(f"n={n!r}: less than 20 simulations show no distribution.")
+    points = design_points(fit.model.design, fit.criterion.layout)
+    rows = np.arange(len(points)) if len(points) <= KEPT else np.linspace(0, len(points) - 1, KEPT).astype(np.intp)
+    y, kept = fit.model.design.y, np.empty((n, len(rows)))
+    below, ties = np.zeros(len(points)), np.zeros(len(points))
+    for i, draw in enumerate(_simulations(fit, points, n, re, seed)):
+        below += draw < y
+        ties += draw == y
+        kept[i] = draw[rows]
+    share = np.random.default_rng([seed, 1]).random(len(points))
+    center = _center(fit, points, re)
+    return QuantileResiduals(fit, re, n, seed, (below + share * ties) / n, center, rows, kept)
+
+
+def _simulations(fit: Fit, points: Points, n: int, re: Effects, seed: int) -> Iterator[Array]:
+    if re == "new" or not fit.model.design.terms:
+        yield from draws(fit, n, seed, "new")
+        return
+    center = _center(fit, points, re)
+    root = np.sqrt(np.maximum(1.0 - fit._leverage, 0.0))
+    for draw in draws(fit, n, seed, "fitted"):
+        yield center + root * (draw - center)
+
+
+def _center(fit: Fit, points: Points, re: Effects) -> Array:
+    mean = marginal_mean(fit.solution, points)
+    return mean if re == "new" else mean + random_part(fit.solution, points)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class QuantileResiduals:
+    """`values` (n,) in the order of the rows used; the tests look at the simulations of at most 5000 rows, `rows`."""
+
+    fit: Fit
+    re: Effects
+    n: int
+    seed: int
+    values: Array
+    center: Array  # (n,) expected responses
+    rows: NDArray[np.intp]  # (r,)
+    simulated: Array  # (simulations, r)
+
+    @property
+    def scaled(self) -> Any:
+        """The residuals under the user's index, in the kind of frame that the user passed in."""
+        return aligned(self.values, self.fit.model.rows.index, self.fit.model.rows.frame, "scaled_residual")
+
+    @cached_property
+    def ranks(self) -> Array:
+        """(simulations, r) quantile residuals of each simulation among the others."""
+        order = np.argsort(self.simulated, axis=0, kind="stable")
+        ranks = np.empty_like(self.simulated)
+        np.put_along_axis(ranks, order, np.arange(self.n, dtype=float)[:, None], axis=0)
+        return ranks / (self.n - 1)
+
+    @cached_property
+    def uniformity(self) -> Test:
+        return uniform_distance(self.values[self.rows], self.ranks)
+
+    @cached_property
+    def dispersion(self) -> Test:
+        center = self.center[self.rows]
+        return dispersion(self.fit.model.design.y[self.rows] - center, self.simulated - center)
+
+    @cached_property
+    def outliers(self) -> Test:
+        return outlying(self.values[self.rows], self.ranks)
+
+    @property
+    def tests(self) -> Table:
+        """Kolmogorov and Smirnov's distance from uniformity, the dispersion, and the rows outside of all simulations."""
+        names = {"uniformity": self.uniformity, "dispersion": self.dispersion, "outliers": self.outliers}
+        return self._table(names, "Tests of the quantile residuals")
+
+    def along(self, codes: Codes) -> Test:
+        """Are the residuals uniform in each of some groups (codes of all rows)?"""
+        return largest_distance(self.values[self.rows], self.ranks, codes[self.rows])
+
+    def by(self, variable: Any) -> Table:
+        """The largest distance from uniformity in a level of a factor, or in a quarter of the values of a numeric variable.
+
+        `variable` is a column of the data, a grouping factor, or an array. One p value for the largest of all distances.
+        Raises DataError for an unknown column.
+        """
+        name, levels, codes = clusters_of(self.fit, variable)
+        if np.issubdtype(levels.dtype, np.number) and len(levels) > BINS:
+            codes = quarters(levels[codes].astype(float))
+        return self._table({f"uniformity by {name}": self.along(codes)}, f"Quantile residuals by {name}")
+
+    def _table(self, tests: dict[str, Test], title: str) -> Table:
+        columns = {
+            "check": list(tests),
+            "statistic": [test.statistic for test in tests.values()],
+            "expected": [test.expected for test in tests.values()],
+            "p_value": [test.p_value for test in tests.values()],
+        }
+        effects = "new" if self.re == "new" else "fitted"
+        note = f"{self.n} simulations with {effects} random effects, seed {self.seed}."
+        some = f" Tested on {len(self.rows)} of {len(self.values)} rows." if len(self.rows) < len(self.values) else ""
+        headings = {"statistic": "Statistic", "expected": "Expected"}
+        return Table(columns, title=title, notes=(note + some,), headings=headings, frame_kind=self.fit.model.rows.frame)
+
+    def __repr__(self) -> str:
+        return repr(self.tests)
+
+    def _repr_html_(self) -> str:
+        return self.tests._repr_html_()
+
+
+def quarters(values: Array) -> Codes:
+    """Codes of about equally many rows, by the size of a variable."""
+    edges = np.unique(np.quantile(values, np.arange(1, BINS) / BINS))
+    return np.unique(np.searchsorted(edges, values, side="left"), return_inverse=True)[1].astype(np.intp)
