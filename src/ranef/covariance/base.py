@@ -42,6 +42,11 @@ class Covariance(ABC):
     def size(self) -> int:
         """Number of parameters q."""
 
+    @property
+    def rank(self) -> int:
+        """The rank of Omega where no parameter is on a boundary."""
+        return self.k
+
     @abstractmethod
     def start(self) -> Array:
         """(q,) parameters of the identity matrix, or of a member near to it."""

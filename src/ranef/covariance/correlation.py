@@ -20,6 +20,7 @@ from ranef.covariance.natural import Parameter
 
 Array = NDArray[np.float64]
 Positions = tuple[tuple[float, ...], ...]
+MANY = 300  # positions, of which all pairs are looked at
 
 
 @dataclass(frozen=True)
@@ -70,10 +71,11 @@ class Correlation(ABC):
 
     @cached_property
     def unit(self) -> float:
-        """A typical distance, in which ranges are measured, so that units do not matter: the median distance of neighbours."""
-        apart = np.where(self.distances > 0.0, self.distances, np.inf).min(axis=1, initial=np.inf)
-        apart = apart[np.isfinite(apart)]
-        return float(np.median(apart)) if len(apart) else 1.0
+        """A third of the median distance of a pair: ranges are measured in it, so that units do not matter."""
+        some = self.coordinates[:: 1 + self.k // MANY]
+        apart = np.sqrt(((some[:, None] - some[None]) ** 2).sum(axis=-1))
+        apart = apart[apart > 0.0]
+        return float(np.median(apart)) / 3.0 if len(apart) else 1.0
 
 
 @dataclass(frozen=True)

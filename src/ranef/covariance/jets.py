@@ -59,6 +59,13 @@ class Jet:
         c = len(self.first)
         return Jet(self.value.reshape(shape), self.first.reshape(c, *shape), self.second.reshape(c, c, *shape))
 
+    def embedded(self, c: int, at: int) -> Jet:
+        """The same among c parameters, of which its own begin at `at`."""
+        own = slice(at, at + len(self.first))
+        first, second = np.zeros((c, *self.shape)), np.zeros((c, c, *self.shape))
+        first[own], second[own, own] = self.first, self.second
+        return Jet(self.value, first, second)
+
     def _with(self, other: Any) -> tuple[Jet, Jet]:
         """Both as jets of equally many axes, so that their arrays broadcast."""
         other = other if isinstance(other, Jet) else self.constant(other)
@@ -129,6 +136,11 @@ def tanh(x: Jet) -> Jet:
 
 def sqrt(x: Jet) -> Jet:
     return x.power(0.5)
+
+
+def concatenate(jets: Sequence[Jet]) -> Jet:
+    """Vectors one after the other."""
+    return Jet(*(np.concatenate([getattr(jet, name) for jet in jets], axis=-1) for name in ("value", "first", "second")))
 
 
 def stack(jets: Sequence[Jet]) -> Jet:

@@ -6,6 +6,8 @@ Newton's method then converges quadratically.
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,7 +17,8 @@ from ranef.covariance.jets import Jet
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
 
-SIZES = (0.0, 0.5, -0.5, 1.5, -1.5, 3.0)  # added to all parameters of the start
+SIZES = (0.0, 0.5, -0.5, 1.5, -1.5, 3.0, -3.0)  # added to the parameters of the start
+TRIED = 3  # descents, from the best of these
 MOST, FAR = 60, 12.0  # iterations; |x| beyond which a correlation is at its bound to rounding
 HELD, FLAT = 2.0, 1e-12  # distance from the start, and squared length of a derivative that says nothing
 GOOD = 1e-16  # mean squared error at which no other start is tried
@@ -29,14 +32,28 @@ def nearest(correlation: Correlation, target: Array, weights: Array) -> Array:
     if not len(rows):
         return correlation.start()
     root = np.sqrt(weights[rows, columns])
+    goal, places = target[rows, columns], (rows, columns)
+    starts = sorted(_starts(correlation), key=lambda x: _promise(*_residual(correlation, goal, root, places, x)))
     best, least = correlation.start(), np.inf
-    for size in SIZES:
-        x, error = _descend(correlation, target[rows, columns], root, (rows, columns), correlation.start() + size)
+    for start in starts[:TRIED]:
+        x, error = _descend(correlation, goal, root, places, start)
         if error < least:
             best, least = x, error
         if least <= GOOD * len(rows):
             break
     return _held(correlation, best, root, (rows, columns), least)
+
+
+def _starts(correlation: Correlation) -> list[Array]:
+    """All combinations of the sizes for one or two parameters, the same size for more."""
+    c = correlation.size
+    grid = itertools.product(SIZES, repeat=c) if c <= 2 else ((size,) * c for size in SIZES)
+    return [correlation.start() + np.array(sizes) for sizes in grid]
+
+
+def _promise(r: Array, J: Array) -> tuple[bool, float]:
+    """The smaller the better: starts from where there is no way to go are last."""
+    return not bool(np.any(J)), float(r @ r)
 
 
 def _held(correlation: Correlation, x: Array, root: Array, places: tuple[Index, Index], error: float) -> Array:

@@ -7,19 +7,28 @@ from dataclasses import dataclass
 from typing import Any
 
 from ranef.covariance.about import About, Names
+from ranef.covariance.antedependence import Antedependence
+from ranef.covariance.arma import AutoregressiveMovingAverage
 from ranef.covariance.autoregressive import Autoregressive
 from ranef.covariance.base import Covariance
 from ranef.covariance.compound_symmetry import CompoundSymmetry
+from ranef.covariance.continuous import ContinuousAutoregressive, OrnsteinUhlenbeck, Power
 from ranef.covariance.correlation import Correlation, Positions, steps
 from ranef.covariance.diagonal import Diagonal
 from ranef.covariance.factored import Factored
 from ranef.covariance.identity import Identity
+from ranef.covariance.matern import Matern
+from ranef.covariance.radial import Exponential, Gaussian, Linear, Rational, Spherical
+from ranef.covariance.reduced_rank import ReducedRank
 from ranef.covariance.scaled import Scaled
 from ranef.covariance.toeplitz import Toeplitz
 from ranef.covariance.unstructured import Unstructured
 
-FACTORED: tuple[type[Factored], ...] = (Unstructured, Diagonal, Identity)
-CORRELATIONS: tuple[type[Correlation], ...] = (CompoundSymmetry, Autoregressive, Toeplitz)
+FACTORED: tuple[type[Factored], ...] = (Unstructured, Diagonal, Identity, ReducedRank)
+CORRELATIONS: tuple[type[Correlation], ...] = (
+    CompoundSymmetry, Autoregressive, Toeplitz, Antedependence, AutoregressiveMovingAverage,
+    ContinuousAutoregressive, OrnsteinUhlenbeck, Exponential, Gaussian, Spherical, Linear, Power, Rational, Matern,
+)  # fmt: skip
 
 Kind = type[Factored] | type[Correlation]
 
