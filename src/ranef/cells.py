@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -22,22 +23,30 @@ WIDEST = 7  # digits before and after the point, beyond which a number is writte
 NAN = "NaN"
 
 
-def rule_of(name: str, values: Values) -> Rule:
-    """The rule of the glossary; for unknown columns: text, count or as given, by the values. Text stays text under any rule."""
+def rule_of(name: str, values: Values, rules: Mapping[str, Rule] = MappingProxyType({})) -> Rule:
+    """The rule of the table or of the glossary; for unknown columns: text, count or as given, by the values.
+
+    Text stays text under any rule.
+    """
     kinds = {_kind(value) for value in values} - {"none"}
     if "text" in kinds:
         return "text"
+    if name in rules:
+        return rules[name]
     known = entry(name)
     if known is not None:
         return known.rule
     return "count" if kinds == {"int"} else "given" if kinds else "text"
 
 
-def shown(columns: Mapping[str, Values]) -> dict[str, list[str]]:
-    """Every cell as text, without padding; the columns on the scale of the response share their decimals."""
-    rules = {name: rule_of(name, values) for name, values in columns.items()}
-    errors = _errors(columns) if all(rules.get(name, "estimate") == "estimate" for name in ERRORS) else None
-    return {name: _column(rules[name], values, errors) for name, values in columns.items()}
+def shown(columns: Mapping[str, Values], rules: Mapping[str, Rule] = MappingProxyType({})) -> dict[str, list[str]]:
+    """Every cell as text, without padding; the columns on the scale of the response share their decimals.
+
+    `rules` are those of the table, before those of the glossary.
+    """
+    found = {name: rule_of(name, values, rules) for name, values in columns.items()}
+    errors = _errors(columns) if all(found.get(name, "estimate") in ("estimate", "row") for name in ERRORS) else None
+    return {name: _column(found[name], values, errors) for name, values in columns.items()}
 
 
 def _errors(columns: Mapping[str, Values]) -> list[float] | None:
@@ -108,6 +117,10 @@ def _column(rule: Rule, values: Values, errors: list[float] | None) -> list[str]
     numbers = _numbers(values)
     if rule == "estimate":
         texts = _scaled(numbers, errors or numbers)
+    elif rule == "row":
+        texts = [_scaled([x], [error])[0] for x, error in zip(numbers, errors or numbers, strict=True)]
+    elif rule == "own":
+        texts = [_one(x, _places([x])) if _places([x]) <= DIGITS else _scaled([x], [x])[0] for x in numbers]
     elif rule == "size" or (rule == "given" and _places(numbers) > DIGITS):
         texts = _scaled(numbers, numbers)
     elif rule == "given":

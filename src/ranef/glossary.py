@@ -9,11 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Rule = Literal["text", "count", "estimate", "size", "statistic", "df", "p", "fraction", "criterion", "level", "given"]
+Rule = Literal["text", "count", "estimate", "size", "statistic", "df", "p", "fraction", "criterion", "level", "given", "own", "row"]
 # text       as it is
 # given      a number of the user's: with the decimals that it came with
+# own        a number of the user's in a column with numbers of other columns: each with its own decimals
 # count      a whole number
 # estimate   on the scale of the response: decimals that its standard error supports
+# row        the same, row by row, where the rows have different scales
 # size       a positive quantity (variance, standard deviation): four significant digits
 # statistic  t, z, F: two decimals;   df: one decimal, two below ten;   p: three decimals, "<0.001"
 # fraction   a correlation or a share: three decimals;   criterion: two decimals (log-likelihood, AIC);   level: a confidence level
@@ -101,8 +103,8 @@ GLOSSARY: dict[str, Column] = {
     "median": Column("Median", "fraction", "half of the values are smaller"),
     "three_quarters": Column("3Q", "fraction", "three quarters of the values are smaller"),
     "maximum": Column("Max", "fraction", "the largest value"),
-    "lowest": Column("Lowest", "given", "the smallest value, as the data have it"),
-    "highest": Column("Highest", "given", "the largest value, as the data have it"),
+    "lowest": Column("Lowest", "own", "the smallest value, as the data have it"),
+    "highest": Column("Highest", "own", "the largest value, as the data have it"),
     "role": Column("Role", "text", "what the column is in the model"),
     "rows_by_level": Column("Rows by level", "text", "the levels and how many rows each has"),
     "quantity": Column("Quantity", "text", "what is counted or measured"),

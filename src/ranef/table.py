@@ -18,6 +18,7 @@ import numpy as np
 from ranef import cells
 from ranef.cells import Values
 from ranef.errors import DataError
+from ranef.glossary import Rule
 
 SPREADSHEET_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -27,8 +28,9 @@ class Table:
     """Tidy columns and how they were made.
 
     `columns` maps a name of the glossary to a sequence; all are equally long. `headings` replaces the heading of a column where the
-    table knows better (`{"statistic": "t"}`). `level` is the confidence level of its intervals, `adjustment` the correction for
-    multiple comparisons. `frame_kind` is the kind of frame that `.frame` gives: the user's.
+    table knows better (`{"statistic": "t"}`), `rules` how its numbers are shown (`{"estimate": "fraction"}`; see the glossary).
+    `level` is the confidence level of its intervals, `adjustment` the correction for multiple comparisons. `frame_kind` is the kind
+    of frame that `.frame` gives: the user's.
 
     Examples
     --------
@@ -51,6 +53,7 @@ class Table:
     level: float | None = None
     adjustment: str | None = None
     headings: Mapping[str, str] = field(default_factory=dict)
+    rules: Mapping[str, Rule] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values()), ()))

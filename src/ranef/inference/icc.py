@@ -20,7 +20,7 @@ import numpy as np
 
 from ranef.fit.points import design_points
 from ranef.inference.parts import Part, Parts
-from ranef.inference.ratios import Estimate, share, share_of
+from ranef.inference.ratios import RULES, Estimate, share, share_of
 from ranef.inference.variance import averaging
 from ranef.table import Table
 
@@ -44,15 +44,15 @@ def icc(fit: Fit, *, at: Mapping[str, Any] | None = None, level: float = 0.95, b
     >>> m = ranef.lmm("y ~ x + z + (1 | school / class)", ranef.datasets.load("schools"))
     >>> ranef.icc(m)
     Intraclass correlations
-    Quantity     Group         Estimate  Std. error    Lower    Upper
-    -----------------------------------------------------------------
-    adjusted                    0.74010     0.07321  0.56737  0.85513
-    unadjusted                  0.64778     0.08715  0.45786  0.79262
-    share        school         0.53090     0.13184  0.28246  0.75993
-    simple       school         0.67134     0.11316  0.42361  0.84695
-    share        school:class   0.20919     0.07687  0.08581  0.38278
-    correlation  school:class   0.74010     0.07321  0.56737  0.85513
-    simple       school:class   0.44595     0.07889  0.29044  0.59350
+    Quantity     Group         Estimate  Std. error  Lower  Upper
+    -------------------------------------------------------------
+    adjusted                      0.740       0.073  0.567  0.855
+    unadjusted                    0.648       0.087  0.458  0.793
+    share        school           0.531       0.132  0.282  0.760
+    simple       school           0.671       0.113  0.424  0.847
+    share        school:class     0.209       0.077  0.086  0.383
+    correlation  school:class     0.740       0.073  0.567  0.855
+    simple       school:class     0.446       0.079  0.290  0.593
     Intervals by the delta method, on the logarithm of the ratio to what remains.
     Intervals hold with probability 0.95.
     """
@@ -67,7 +67,7 @@ def icc(fit: Fit, *, at: Mapping[str, Any] | None = None, level: float = 0.95, b
         "conf_high": np.array([estimate.high for _, _, estimate in rows]),
     }
     notes = (*averaging(parts, at), parts.note)
-    return Table(columns, title="Intraclass correlations", notes=notes, level=level, frame_kind=fit.model.rows.frame)
+    return Table(columns, title="Intraclass correlations", notes=notes, level=level, frame_kind=fit.model.rows.frame, rules=RULES)
 
 
 def _rows(parts: Parts, level: float, stated: bool) -> Iterator[tuple[str, str | None, Estimate]]:

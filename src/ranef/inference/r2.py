@@ -20,7 +20,7 @@ from ranef.design import Array
 from ranef.errors import ModelError
 from ranef.formula import term_label
 from ranef.inference.parts import Part, Parts, root_of_covariance
-from ranef.inference.ratios import Estimate, share
+from ranef.inference.ratios import RULES, Estimate, share
 from ranef.inference.variance import averaging
 from ranef.table import Table
 
@@ -45,20 +45,20 @@ def r2(fit: Fit, *, by: Literal["term"] | None = None, level: float = 0.95, boot
     >>> m = ranef.lmm("y ~ x + z + (1 | school / class)", ranef.datasets.load("schools"))
     >>> ranef.r2(m)
     Explained variance (R²)
-    Quantity     Estimate  Std. error    Lower    Upper
-    ---------------------------------------------------
-    marginal      0.12474     0.03968  0.05949  0.21597
-    conditional   0.77252     0.05736  0.63453  0.86332
+    Quantity     Estimate  Std. error  Lower  Upper
+    -----------------------------------------------
+    marginal        0.125       0.040  0.059  0.216
+    conditional     0.773       0.057  0.635  0.863
     Intervals by the delta method, on the logarithm of the ratio to what remains.
     Intervals hold with probability 0.95.
     >>> ranef.r2(m, by="term")
     Explained variance (R²)
-    Quantity     Term  Estimate  Std. error    Lower    Upper
-    ---------------------------------------------------------
-    marginal            0.12474     0.03968  0.05949  0.21597
-    conditional         0.77252     0.05736  0.63453  0.86332
-    part         x      0.12279     0.03578  0.06788  0.21135
-    part         z      0.00124     0.01505  0.00000  0.04064
+    Quantity     Term  Estimate  Std. error  Lower  Upper
+    -----------------------------------------------------
+    marginal              0.125       0.040  0.059  0.216
+    conditional           0.773       0.057  0.635  0.863
+    part         x        0.123       0.036  0.068  0.211
+    part         z        0.001       0.015  0.000  0.041
     The part of a term is what only it, and no term without it, explains of the
     fitted mean.
     Intervals by the delta method, on the logarithm of the ratio to what remains.
@@ -79,7 +79,7 @@ def r2(fit: Fit, *, by: Literal["term"] | None = None, level: float = 0.95, boot
     if by is None:
         del columns["term"]
     notes = (*averaging(parts, None), *((PART,) if by else ()), parts.note)
-    return Table(columns, title="Explained variance (R²)", notes=notes, level=level, frame_kind=fit.model.rows.frame)
+    return Table(columns, title="Explained variance (R²)", notes=notes, level=level, frame_kind=fit.model.rows.frame, rules=RULES)
 
 
 def marginal(parts: Parts, level: float = 0.95) -> Estimate:

@@ -16,8 +16,10 @@ from scipy.special import ndtri
 
 from ranef.design import Array
 from ranef.errors import ModelError
+from ranef.glossary import Rule
 from ranef.inference.parts import Part
 
+RULES: dict[str, Rule] = dict.fromkeys(("estimate", "std_error", "conf_low", "conf_high"), "fraction")
 VANISHED = 1e-9  # of its noise: a smaller part counts as zero
 
 

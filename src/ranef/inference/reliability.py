@@ -15,6 +15,7 @@ import numpy as np
 from ranef.core.solution import Solution
 from ranef.design import Array
 from ranef.fit.effects import factors
+from ranef.glossary import Rule
 from ranef.inference.boundary import farthest_theta
 from ranef.inference.ratios import quantile
 from ranef.table import Table
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from ranef.fit.fit import Fit
 
 STEP = 1e-4  # of a parameter, for central differences
+LIMITS: dict[str, Rule] = {"conf_low": "fraction", "conf_high": "fraction"}
 NOTE = "Intervals by the delta method on the scale of log(1 - reliability); where a variance is zero, by the likelihood."
 
 
@@ -38,23 +40,14 @@ def reliability(fit: Fit, *, level: float = 0.95) -> Table:
     >>> m = ranef.lmm("Yield ~ 1 + (1 | Batch)", ranef.datasets.load("Dyestuff"))
     >>> ranef.reliability(m)
     Reliability of the random effects
-    Group  Level  Term         Rows  Estimate  Reliability  Shrinkage   Lower
-    -------------------------------------------------------------------------
-    Batch  A      (Intercept)     5  -17.6069        0.783      0.217  0.1505
-    Batch  B      (Intercept)     5    0.3913        0.783      0.217  0.1505
-    Batch  C      (Intercept)     5   28.5622        0.783      0.217  0.1505
-    Batch  D      (Intercept)     5  -23.0845        0.783      0.217  0.1505
-    Batch  E      (Intercept)     5   56.7332        0.783      0.217  0.1505
-    Batch  F      (Intercept)     5  -44.9953        0.783      0.217  0.1505
-    <BLANKLINE>
-    Group  Level  Term         Rows   Upper
-    ---------------------------------------
-    Batch  A      (Intercept)     5  0.9443
-    Batch  B      (Intercept)     5  0.9443
-    Batch  C      (Intercept)     5  0.9443
-    Batch  D      (Intercept)     5  0.9443
-    Batch  E      (Intercept)     5  0.9443
-    Batch  F      (Intercept)     5  0.9443
+    Group  Level  Term         Rows  Estimate  Reliability  Shrinkage  Lower  Upper
+    -------------------------------------------------------------------------------
+    Batch  A      (Intercept)     5  -17.6069        0.783      0.217  0.150  0.944
+    Batch  B      (Intercept)     5    0.3913        0.783      0.217  0.150  0.944
+    Batch  C      (Intercept)     5   28.5622        0.783      0.217  0.150  0.944
+    Batch  D      (Intercept)     5  -23.0845        0.783      0.217  0.150  0.944
+    Batch  E      (Intercept)     5   56.7332        0.783      0.217  0.150  0.944
+    Batch  F      (Intercept)     5  -44.9953        0.783      0.217  0.150  0.944
     Intervals by the delta method on the scale of log(1 - reliability); where a
     variance is zero, by the likelihood.
     Intervals hold with probability 0.95.
@@ -74,7 +67,12 @@ def reliability(fit: Fit, *, level: float = 0.95) -> Table:
     joined = {name: np.concatenate(parts) if parts else np.zeros(0) for name, parts in columns.items()}
     found = {"reliability": _share(now), "shrinkage": 1.0 - _share(now), "conf_low": _share(low), "conf_high": _share(high)}
     return Table(
-        {**joined, **found}, title="Reliability of the random effects", notes=(NOTE,), level=level, frame_kind=fit.model.rows.frame
+        {**joined, **found},
+        title="Reliability of the random effects",
+        notes=(NOTE,),
+        level=level,
+        rules=LIMITS,
+        frame_kind=fit.model.rows.frame,
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from ranef.errors import ModelError
 from ranef.inference.parts import Part, Parts
-from ranef.inference.ratios import share
+from ranef.inference.ratios import RULES, share
 from ranef.table import Table
 
 if TYPE_CHECKING:
@@ -54,12 +54,12 @@ def variance_partition(
     >>> m = ranef.lmm("y ~ x + z + (1 | school / class)", ranef.datasets.load("schools"))
     >>> ranef.variance_partition(m)
     Parts of the variance
-    Component      Variance  Share  Std. error    Lower    Upper
-    ------------------------------------------------------------
-    Fixed effects    0.5318  0.125     0.03968  0.05949  0.21597
-    school           1.9812  0.465     0.13013  0.23419  0.70578
-    school:class     0.7807  0.183     0.06393  0.08056  0.32992
-    Residual         0.9699  0.227     0.05736  0.13443  0.35828
+    Component      Variance  Share  Std. error  Lower  Upper
+    --------------------------------------------------------
+    Fixed effects    0.5318  0.125       0.040  0.059  0.216
+    school           1.9812  0.465       0.130  0.234  0.706
+    school:class     0.7807  0.183       0.064  0.081  0.330
+    Residual         0.9699  0.227       0.057  0.134  0.358
     Intervals by the delta method, on the logarithm of the ratio to what remains.
     Intervals hold with probability 0.95.
     """
@@ -84,7 +84,7 @@ def variance_partition(
     if slopes == "average":
         del columns["term"]
     notes = (averaging(parts, at) if slopes == "average" else (RAW,)) + (parts.note,)
-    return Table(columns, title="Parts of the variance", notes=notes, level=level, frame_kind=fit.model.rows.frame)
+    return Table(columns, title="Parts of the variance", notes=notes, level=level, frame_kind=fit.model.rows.frame, rules=RULES)
 
 
 def averaging(parts: Parts, at: Mapping[str, Any] | None) -> tuple[str, ...]:

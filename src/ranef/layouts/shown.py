@@ -22,14 +22,15 @@ def cut(rows: int) -> Cut | None:
 def shown(table: Table, gap: Cut | None = None) -> dict[str, list[str]]:
     """The cells as text, without padding and without the rows in the gap."""
     if gap is None:
-        return cells.shown(table.columns)
+        return cells.shown(table.columns, table.rules)
     head, left = gap
-    return cells.shown({name: [*values[:head], *values[head + left :]] for name, values in table.columns.items()})
+    ends = {name: [*values[:head], *values[head + left :]] for name, values in table.columns.items()}
+    return cells.shown(ends, table.rules)
 
 
 def numeric(table: Table) -> dict[str, bool]:
     """Which columns hold numbers, and so stand to the right."""
-    return {name: cells.rule_of(name, values) != "text" for name, values in table.columns.items()}
+    return {name: cells.rule_of(name, values, table.rules) != "text" for name, values in table.columns.items()}
 
 
 def pretty(text: str) -> str:

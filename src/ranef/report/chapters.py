@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ranef.errors import RanefError
 from ranef.fit.methods import DDF
 from ranef.fit.rows import has_rows
+from ranef.glossary import Rule
 from ranef.inference.icc import icc
 from ranef.inference.r2 import r2
 from ranef.inference.ranova import ranova, reductions
@@ -27,7 +28,8 @@ from ranef.table import Table
 if TYPE_CHECKING:
     from ranef.fit.fit import Fit
 
-MOST_EFFORT = 3e8  # of the refits that the tests of random effects need (see Criterion.effort)
+MOST_EFFORT = 5e10  # of the refits that the tests of random effects need (see Criterion.effort)
+ROW: dict[str, Rule] = dict.fromkeys(("estimate", "conf_low", "conf_high"), "row")
 MOST_PROFILED = 6, 20_000  # covariance parameters and rows up to which profiles are computed unasked
 
 
@@ -92,7 +94,14 @@ def _profiled(fit: Fit) -> Table | None:
     if table is None:
         return None
     columns = {name: table[name] for name in ("group", "term", "estimate", "conf_low", "conf_high")}
-    return replace(table, columns=columns, title="Intervals of standard deviations and correlations")
+    columns["term"] = [_parameter(str(name)) for name in columns["term"]]
+    return replace(table, columns=columns, title="Intervals of standard deviations and correlations", rules=ROW)
+
+
+def _parameter(name: str) -> str:
+    """The name of a random parameter in words."""
+    kind, _, rest = name.partition("__")
+    return {"sd": f"SD of {rest}", "cor": f"correlation of {' and '.join(rest.split('.', 1))}"}.get(kind, name)
 
 
 def _tests(fit: Fit) -> Iterator[Block]:

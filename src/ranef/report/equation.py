@@ -105,7 +105,7 @@ def _term(fit: Fit, term: Spread, place: int, count: int) -> Level:
     lines = [(Matrix(effects) if small else _random(each, place, count), row(Sign("~"), _normal(sigma)))]
     lines += [(sigma, row(Sign("≈"), _numbers(term)))] if small else []
     names = "; ".join(f"{j} {name}" for j, name in enumerate(term.names))
-    return Level(title, Lines(tuple(lines)), f"Σ: {term.structure_name}. Effects: {names}.")
+    return Level(title, Lines(tuple(lines)), f"Covariance structure of Σ: {term.structure_title}. Effects: {names}.")
 
 
 def _numbers(term: Spread) -> Matrix:

@@ -67,7 +67,7 @@ def _random(terms: list[Spread]) -> list[str]:
     for group in dict.fromkeys(term.group for term in terms):
         own = [term for term in terms if term.group == group]
         parts = listed([_effects(term.names) for term in own])
-        structure = ", uncorrelated" if len(own) > 1 else f", with {_article(own[0].structure_name)}" if own[0].size > 1 else ""
+        structure = ", uncorrelated" if len(own) > 1 else f", with {_structure(own[0])}" if own[0].size > 1 else ""
         out.append(f"random {parts} by {group}{structure}")
     return out
 
@@ -79,8 +79,9 @@ def _effects(names: tuple[str, ...]) -> str:
     return listed([*parts, *([f"{kind} of {listed(others, 4)}"] if others else [])])
 
 
-def _article(noun: str) -> str:
-    return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
+def _structure(term: Spread) -> str:
+    known = {"un": "an unstructured covariance matrix", "diag": "a diagonal covariance matrix", "id": "one common variance"}
+    return known.get(term.structure, f"a covariance matrix of structure {term.structure} ({term.structure_title})")
 
 
 def _data(fit: Fit) -> Iterator[str]:

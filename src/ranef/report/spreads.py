@@ -6,14 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ranef.covariance import STRUCTURES
+
 if TYPE_CHECKING:
     from ranef.fit.fit import Fit
-
-STRUCTURES = {
-    "un": "unstructured covariance matrix",
-    "diag": "diagonal covariance matrix",
-    "id": "common variance without correlations",
-}
 
 
 @dataclass(frozen=True)
@@ -31,8 +27,12 @@ class Spread:
         return len(self.names)
 
     @property
-    def structure_name(self) -> str:
-        return STRUCTURES.get(self.structure, f"covariance structure {self.structure}")
+    def structure_title(self) -> str:
+        """In words: "unstructured", "autoregressive of order one, heterogeneous"."""
+        entry = STRUCTURES.get(self.structure)
+        if entry is None:
+            return self.structure
+        return entry.about.title + (", heterogeneous" if entry.heterogeneous else "")
 
     def covariance(self, i: int, j: int) -> float:
         """The entry (i, j) of the covariance matrix."""

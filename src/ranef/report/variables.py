@@ -33,7 +33,7 @@ def numbers(fit: Fit) -> Table | None:
         "lowest": [float(np.min(values)) for values in found.values()],
         "highest": [float(np.max(values)) for values in found.values()],
     }
-    return Table(columns, title="Numbers", headings={"name": "Column"})
+    return Table(columns, title="Numbers", headings={"name": "Column"}, rules={"mean": "own", "std_dev": "own"})
 
 
 def factors(fit: Fit) -> Table | None:
@@ -73,8 +73,9 @@ def _relations(found: list[Any]) -> tuple[str, ...]:
     out = []
     for i, f in enumerate(found):
         for g in found[i + 1 :]:
-            said = relation(f.codes, g.codes, f.size, g.size).replace("first", f.name).replace("second", g.name)
-            out.append(f"{said[0].upper()}{said[1:]}." if f.name in said else f"{f.name} and {g.name}: {said}.")
+            said = relation(f.codes, g.codes, f.size, g.size)
+            named = said.replace("first", f.name).replace("second", g.name)
+            out.append(f"{named}." if named != said else f"{f.name} and {g.name}: {said}.")
     return tuple(out)
 
 

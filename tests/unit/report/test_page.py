@@ -188,7 +188,7 @@ def test_equations_are_xml_and_latex(fits, hostile):
             assert text.count(r"\begin") == text.count(r"\end")
     assert r"\Sigma &\approx \begin{bmatrix} 612.1 & 9.60" in latex(levels(fits["sleepstudy"])[1].lines)
     assert r"{\tau}_{2}^{2}" in latex(levels(fits["nested"])[2].lines)
-    assert "unstructured covariance matrix" in levels(fits["full"])[1].words
+    assert "Covariance structure of Σ: unstructured" in levels(fits["full"])[1].words
     assert len(levels(fits["uncorrelated"])) == 3
 
 

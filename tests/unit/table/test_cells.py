@@ -60,6 +60,20 @@ def test_none_is_blank_and_nan_is_said():
     assert cells.shown({"sd": [None, 1.0]})["sd"] == ["", "1.000"]
 
 
+def test_a_table_may_know_better_how_its_numbers_are_shown():
+    columns = {"estimate": [0.72166, 0.0813], "std_error": [0.07209, 0.29], "conf_low": [14.3814, -0.4815]}
+    assert cells.shown(columns, dict.fromkeys(columns, "fraction"))["estimate"] == ["0.722", "0.081"]
+    limits = {"estimate": [23.7806, 0.0813], "conf_low": [14.3814, -0.4815], "conf_high": [37.7161, 0.685]}
+    assert cells.shown(limits, dict.fromkeys(limits, "row"))["conf_low"] == ["14.381", "-0.4815"]
+    assert cells.shown({"mean": [298.507892, 4.5, 0.0109753, 1e-9]}, {"mean": "own"})["mean"] == [
+        "298.508",
+        "4.5",
+        "0.01098",
+        "1.000e-09",
+    ]
+    assert cells.rule_of("estimate", ["a"], {"estimate": "fraction"}) == "text"
+
+
 def test_decimal_points_stand_below_each_other():
     head, texts = cells.aligned(["1.5", "22.25", "3", "NaN", ""], "x", numeric=True)
     assert len({len(text) for text in [head, *texts]}) == 1

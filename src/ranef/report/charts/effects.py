@@ -117,7 +117,7 @@ def _groups(asked: Asked, means: Table) -> list[tuple[str, Table]]:
     out = []
     for level in dict.fromkeys(column):
         rows = [i for i, value in enumerate(column) if value == level]
-        name = f"{asked.series.name} = {level:.4g}" if isinstance(level, float) else str(level)
+        name = f"{asked.series.name} = {level:.4g}" if isinstance(level, float) else f"{asked.series.name} {level}"
         out.append((name, Table({key: [values[i] for i in rows] for key, values in means.columns.items()})))
     return out
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ranef.errors import ModelError
-from ranef.report.charts import MOST_POINTS, Picture, thinned
+from ranef.report.charts import MOST_POINTS, Picture
 from ranef.report.svg import Panel, span
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def quantiles(values: Array, label: str, what: str) -> Picture:
     ordered, rank = np.sort(values), np.arange(1, n + 1)
     normal = ndtri((rank - 0.5) / n)
     centre, scale = float(np.mean(values)), float(np.std(values)) or 1.0
-    shown = np.unique(np.concatenate([thinned(np.arange(n), MOST_QUANTILES), np.arange(min(n, 15)), np.arange(max(0, n - 15), n)]))
+    shown = _even(normal)
     low, high = (centre + scale * ndtri(betaincinv(rank[shown], n + 1 - rank[shown], tail)) for tail in (0.025, 0.975))
     panel = Panel(
         span(normal), span(ordered, low, high), "Normal quantile", label, f"Normal quantile plot of the {what}",
@@ -72,6 +72,15 @@ def quantiles(values: Array, label: str, what: str) -> Picture:
     panel.line(ends, centre + scale * ends, "zero")
     panel.points(normal[shown], ordered[shown], 2.0)
     return Picture(panel.render(), f"Normal quantiles of the {what}. If they are normal, 95 % of the points are within the band.")
+
+
+def _even(normal: Array) -> NDArray[np.intp]:
+    """Which of the ordered values to show: all, or some that lie evenly along the axis, and the ends."""
+    n = len(normal)
+    if n <= MOST_QUANTILES:
+        return np.arange(n)
+    places = np.searchsorted(normal, np.linspace(normal[0], normal[-1], MOST_QUANTILES)).clip(0, n - 1)
+    return np.unique(np.concatenate([places, np.arange(20), np.arange(n - 20, n)]))
 
 
 def scatter(panel: Panel, x: Array, y: Array) -> None:
