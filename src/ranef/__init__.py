@@ -19,6 +19,7 @@ PUBLIC = {
     "lmm": "ranef.api",
     "lm": "ranef.api",
     "describe": "ranef.api",
+    "meta": "ranef.meta_analysis",
     "compare": "ranef.inference.compare",
     "variance_change": "ranef.inference.compare",
     "ranova": "ranef.inference.ranova",
@@ -41,6 +42,7 @@ PUBLIC = {
     "contextual": "ranef.inference.contextual",
     "pooling": "ranef.inference.pooling",
     "hausman": "ranef.inference.pooling",
+    "heterogeneity": "ranef.inference.meta",
     "profile": "ranef.inference.profile",
     "bootstrap": "ranef.inference.bootstrap",
     "influence": "ranef.inference.influence",
@@ -108,6 +110,7 @@ if TYPE_CHECKING:  # what type checkers see; kept equal to PUBLIC by a test
     from ranef.inference.f2 import f2 as f2
     from ranef.inference.icc import icc as icc
     from ranef.inference.influence import influence as influence
+    from ranef.inference.meta import heterogeneity as heterogeneity
     from ranef.inference.pooling import hausman as hausman
     from ranef.inference.pooling import pooling as pooling
     from ranef.inference.power import power_two_level as power_two_level
@@ -123,5 +126,6 @@ if TYPE_CHECKING:  # what type checkers see; kept equal to PUBLIC by a test
     from ranef.inference.variance_reduction import variance_reduction as variance_reduction
     from ranef.means.emmeans import emmeans as emmeans
     from ranef.means.trends import emtrends as emtrends
+    from ranef.meta_analysis import meta as meta
     from ranef.report.write import report as report
     from ranef.table import Table as Table

@@ -26,6 +26,7 @@ def lmm(
     *,
     reml: bool = True,
     precision_weights: Any = None,
+    sampling_variance: Any = None,
     offset: Any = None,
     contrasts: Mapping[str, Any] | None = None,
     missing: Literal["drop", "raise"] = "drop",
@@ -46,6 +47,10 @@ def lmm(
         Restricted (default) or full maximum likelihood.
     precision_weights
         Column name or array: the residual variance of row i is sigma^2 / w_i.
+    sampling_variance
+        Column name or array: the residual variance of row i is known to be v_i, as in a meta-analysis, where it is the square of
+        the standard error of an estimate. No residual variance is estimated then; `(1 | study)` may have one row in each study.
+        See `ranef.heterogeneity` and `ranef.meta`.
     offset
         Column name or array: a part of the mean with coefficient one.
     contrasts
@@ -54,7 +59,8 @@ def lmm(
         ``"drop"`` leaves out rows with a missing value in any variable used and counts them; ``"raise"`` refuses them.
     ddf
         Degrees of freedom of tests and intervals: ``"satterthwaite"``, ``"kenward-roger"``, ``"kenward-roger-linear"``,
-        ``"kenward-roger-observed"``, ``"between-within"``, ``"containment"``, ``"residual"`` or ``"asymptotic"``.
+        ``"kenward-roger-observed"``, ``"between-within"``, ``"containment"``, ``"residual"`` or ``"asymptotic"``;
+        with `sampling_variance` also ``"knapp-hartung"``.
     optimizer
         ``"newton"``; ``"bobyqa"``, ``"lbfgs"`` and ``"em"`` to compare or to teach.
     start
@@ -94,12 +100,14 @@ def lmm(
     if optimizer not in OPTIMIZERS:
         raise ModelError(f"optimizer={optimizer!r} is not known.", hint=f"Use one of: {', '.join(OPTIMIZERS)}.")
     options = Options(check_ddf(ddf), optimizer, start)
+    weights, known = _weights(precision_weights, sampling_variance)
     intake = ingest(
-        parse(formula), data, weights=precision_weights, offset=offset, contrasts=contrasts, missing=missing, functions=functions
+        parse(formula), data, weights=weights, offset=offset, contrasts=contrasts, missing=missing, functions=functions, known=known
     )
     recipe = {
         "data": data,
         "precision_weights": precision_weights,
+        "sampling_variance": sampling_variance,
         "offset": offset,
         "contrasts": contrasts,
         "missing": missing,
@@ -108,6 +116,16 @@ def lmm(
         "functions": functions,
     }
     return run(Model(parse(formula), intake, reml, options, recipe))
+
+
+def _weights(precision: Any, variance: Any) -> tuple[Any, bool]:
+    """The weights, and whether they are sampling variances. Raises ModelError where both were given."""
+    if precision is not None and variance is not None:
+        raise ModelError(
+            "precision_weights and sampling_variance both say what the variance of a row is.",
+            hint="Give sampling_variance where variances are known, precision_weights where they are known up to sigma^2.",
+        )
+    return (precision, False) if variance is None else (variance, True)
 
 
 def lm(formula: str, data: Any, **options: Any) -> Fit:
@@ -148,6 +166,7 @@ def describe(
     data: Any,
     *,
     precision_weights: Any = None,
+    sampling_variance: Any = None,
     offset: Any = None,
     contrasts: Mapping[str, Any] | None = None,
     missing: Literal["drop", "raise"] = "drop",
@@ -196,7 +215,8 @@ def describe(
     batch  batch:cask  second nested in first
     """
     parsed = parse(formula)
+    weights, known = _weights(precision_weights, sampling_variance)
     intake = ingest(
-        parsed, data, weights=precision_weights, offset=offset, contrasts=contrasts, missing=missing, functions=functions
+        parsed, data, weights=weights, offset=offset, contrasts=contrasts, missing=missing, functions=functions, known=known
     )
     return describe_design(parsed.text, intake.design, intake.rows)

@@ -54,7 +54,10 @@ class RandomTerm:
 
 @dataclass(frozen=True, eq=False)
 class Design:
-    """y = offset + X beta + sum over terms of Z b + e, with Var(e_i) = sigma^2 / weights_i."""
+    """y = offset + X beta + sum over terms of Z b + e, with Var(e_i) = sigma^2 / weights_i.
+
+    `sigma` is None where it is to be estimated. Sampling variances v_i that are known are weights sigma^2 / v_i with a known sigma.
+    """
 
     response: str
     y: Array  # (n,)
@@ -64,6 +67,7 @@ class Design:
     offset: Array | None = None  # (n,)
     weights: Array | None = None  # (n,), positive precision weights
     intercept: int | None = None  # the column of X that is all ones
+    sigma: float | None = None  # known residual standard deviation of a row with weight one
 
     @property
     def nobs(self) -> int:

@@ -107,6 +107,7 @@ GLOSSARY: dict[str, Column] = {
     "highest": Column("Highest", "own", "the largest value, as the data have it"),
     "role": Column("Role", "text", "what the column is in the model"),
     "rows_by_level": Column("Rows by level", "text", "the levels and how many rows each has"),
+    "test": Column("Test", "text", "what is tested"),
     "quantity": Column("Quantity", "text", "what is counted or measured"),
     "share": Column("Share", "fraction", "part of the whole, between 0 and 1"),
     "count": Column("Count", "count", "how many"),

@@ -79,7 +79,7 @@ class Criterion:
 
     @classmethod
     def of_gram(cls, gram: Gram, reml: bool, scale: float | None = None) -> Criterion:
-        return cls(gram, choose_engine(gram), reml, scale)
+        return cls(gram, choose_engine(gram), reml, gram.standard.sigma if scale is None else scale)
 
     def with_response(self, y: Array) -> Criterion:
         """The same question about another response (n,): of the data, only y is read."""

@@ -49,6 +49,11 @@ class Standard:
     def rank(self) -> int:
         return len(self.kept)
 
+    @property
+    def sigma(self) -> float | None:
+        """The known sigma in units of the response, None where it is estimated."""
+        return None if self.design.sigma is None else self.design.sigma / self.unit
+
     def response(self, y: Array, rows: slice = slice(None)) -> Array:
         d = self.design
         fixed = d.X[rows] @ self.shift if np.count_nonzero(self.shift) != 1 or d.intercept is None else self.shift[d.intercept]

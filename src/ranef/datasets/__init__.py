@@ -94,7 +94,8 @@ def _variables(data: Dataset) -> Table:
         "unit": [v.unit for v in variables],
         "meaning": [v.meaning for v in variables],
     }
-    notes = (f"Source: {data.source}.", f"Shows: {data.shows}.", f"A model for it: {data.formula}")
+    beside = f" with sampling_variance={data.sampling_variance!r}" if data.sampling_variance else ""
+    notes = (f"Source: {data.source}.", f"Shows: {data.shows}.", f"A model for it: {data.formula}{beside}")
     return Table(columns, title=f"{data.name}: {data.title}", notes=notes)
 
 

@@ -33,6 +33,7 @@ class Dataset:
     shows: str
     formula: str
     variables: tuple[Variable, ...]
+    sampling_variance: str | None = None  # the column of known variances that goes with the formula
 
 
 def _letters(letters: str) -> tuple[str, ...]:
@@ -242,10 +243,31 @@ SQUARE_GROWTH = Dataset(
     ),
 )  # fmt: skip
 
+BCG = Dataset(
+    "bcg", "bcg.csv", "Thirteen trials of the vaccine of Calmette and Guerin against tuberculosis",
+    "Colditz et al. (1994), J. Am. Med. Assoc. 271, 698-702; Berkey et al. (1995), Stat. Med. 14, 395-411; as in R's metadat",
+    "a meta-analysis: effects whose sampling variances are known, and a moderator that explains most of their spread",
+    "yi ~ 1 + (1 | trial)",
+    (
+        Variable("trial", "whole", "number of the trial"),
+        Variable("author", "factor", "first author of the report"),
+        Variable("year", "whole", "year of the report"),
+        Variable("tpos", "whole", "vaccinated people who fell ill"),
+        Variable("tneg", "whole", "vaccinated people who did not"),
+        Variable("cpos", "whole", "people without vaccine who fell ill"),
+        Variable("cneg", "whole", "people without vaccine who did not"),
+        Variable("ablat", "whole", "absolute latitude of the place", "degrees"),
+        Variable("alloc", "factor", "how people were allocated", levels=("alternate", "random", "systematic")),
+        Variable("yi", "number", "logarithm of the risk ratio"),
+        Variable("vi", "number", "sampling variance of yi"),
+    ),
+    "vi",
+)  # fmt: skip
+
 CATALOGUE: dict[str, Dataset] = {
     entry.name: entry
     for entry in (
         *(SLEEPSTUDY, DYESTUFF, DYESTUFF2, PENICILLIN, PASTES, MACHINES, ORTHODONT, OATS, CAKE, INSTEVAL, SCHOOLS),
-        *(SQUARE, SQUARE_SLOPES, SQUARE_VISITS, SQUARE_GROWTH),
+        *(SQUARE, SQUARE_SLOPES, SQUARE_VISITS, SQUARE_GROWTH, BCG),
     )
 }

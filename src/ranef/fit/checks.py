@@ -15,7 +15,10 @@ PERFECT = 1e-14  # a residual root mean square below this share of the response'
 
 
 def refuse_unidentified(design: Design) -> None:
-    """Raises ModelError where the variances cannot be told apart whatever the response is (lme4's checks)."""
+    """Raises ModelError where the variances cannot be told apart whatever the response is (lme4's checks).
+
+    Beside known sampling variances a random effect may have as many levels as there are rows.
+    """
     n = design.nobs
     for term in design.terms:
         m, k, name = term.group.size, term.width, term.group.name
@@ -24,6 +27,8 @@ def refuse_unidentified(design: Design) -> None:
                 f"The grouping factor {name!r} has one level only, so the variance between its levels cannot be estimated.",
                 hint=f"Leave the term {term.label} out, or use a factor with at least two levels in the rows used.",
             )
+        if design.sigma is not None:
+            continue
         if m >= n:
             raise ModelError(
                 f"The grouping factor {name!r} has {m} levels and there are {n} rows: "
@@ -38,13 +43,22 @@ def refuse_unidentified(design: Design) -> None:
 
 
 def refuse_degenerate(gram: Gram) -> None:
-    """Raises ModelError for a constant response, a perfect fit, or no degrees of freedom left."""
+    """Raises ModelError for a constant response, a perfect fit, or no degrees of freedom left.
+
+    Only the last asks too much of a fit with known sampling variances, and only where variances are to be estimated.
+    """
     design, n, r = gram.standard.design, gram.nobs, gram.rank
+    known = design.sigma is not None
+    if known and not design.terms:
+        return
     if n - r < 1:
         raise ModelError(
-            f"{r} coefficients are to be estimated from {n} rows: no degrees of freedom are left for the residual variance.",
+            f"{r} coefficients are to be estimated from {n} rows: no degrees of freedom are left for the "
+            + ("variances." if known else "residual variance."),
             hint="Use a smaller fixed part.",
         )
+    if known:
+        return
     y = design.y if design.offset is None else design.y - design.offset
     spread = float(np.ptp(y))
     if spread <= 1e-15 * float(np.abs(y).max(initial=0.0)):
@@ -75,6 +89,14 @@ def refuse_perfect(gram: Gram, rest: float, rounding: float) -> None:
             "the residual variance is zero.",
             hint="The response does not vary within the levels of the grouping factors; "
             "a mixed model is not the tool for these data.",
+        )
+
+
+def needs_estimated_sigma(known: float | None, what: str, instead: str) -> None:
+    """Raises ModelError for what has no meaning where the sampling variances are known; `known` is sigma then."""
+    if known is not None:
+        raise ModelError(
+            f"{what} needs an estimated residual variance, and the sampling variances of this model are known.", hint=instead
         )
 
 

@@ -12,6 +12,8 @@ from ranef.design import Array
 from ranef.errors import ModelError
 from ranef.table import Table
 
+KNOWN = "The sampling variances are known; there is no residual variance."
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -100,7 +102,8 @@ def varcorr(fit: Fit) -> Table:
     """Variances and covariances of the random effects, and the residual variance: group term1 term2 vcov sdcor.
 
     Term by term, variances first; a row with `term2` holds a covariance (`vcov`) and a correlation (`sdcor`; none beside a zero
-    variance), the others a variance and a standard deviation. The row of the residual has no terms and comes last.
+    variance), the others a variance and a standard deviation. The row of the residual has no terms and comes last;
+    there is none where the sampling variances are known.
     """
     rows: list[tuple[str, str | None, str | None, float, float]] = []
     solution, terms = fit.solution, fit.model.design.terms
@@ -112,10 +115,12 @@ def varcorr(fit: Fit) -> Table:
         for i, j in zip(*np.nonzero(related.T), strict=True):
             correlation = omega[i, j] / (sd[i] * sd[j]) if sd[i] * sd[j] > 0 else float("nan")
             rows.append((term.group.name, term.names[i], term.names[j], omega[i, j], correlation))
-    rows.append(("Residual", None, None, solution.sigma**2, solution.sigma))
+    if fit.criterion.scale is None:
+        rows.append(("Residual", None, None, solution.sigma**2, solution.sigma))
     names = ("group", "term1", "term2", "vcov", "sdcor")
-    columns = dict(zip(names, (list(column) for column in zip(*rows, strict=True)), strict=True))
-    return Table(columns, title="Variance components", frame_kind=fit.model.rows.frame)
+    columns = {name: [row[place] for row in rows] for place, name in enumerate(names)}
+    notes = () if fit.criterion.scale is None else (KNOWN,)
+    return Table(columns, title="Variance components", notes=notes, frame_kind=fit.model.rows.frame)
 
 
 def _tiles(fit: Fit, factor: Factor) -> Array:

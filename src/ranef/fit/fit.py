@@ -70,8 +70,12 @@ class Fit:
 
     def applicable(self, ddf: str) -> str:
         """The method that is used when `ddf` is asked for: without random effects classical tests are exact by the residual df."""
-        known = check_ddf(ddf)
-        return known if self.model.design.terms or known in WITHOUT_RANDOM else "residual"
+        known, design = check_ddf(ddf), self.model.design
+        if design.terms or known in WITHOUT_RANDOM:
+            return known
+        if design.sigma is None:
+            return "residual"
+        return known if known in ("residual", "knapp-hartung") else "asymptotic"
 
     @property
     def nobs(self) -> int:
@@ -96,7 +100,7 @@ class Fit:
 
     @property
     def status(self) -> str:
-        """`optimum`, `optimum on the boundary` or `not converged`."""
+        """`optimum`, `optimum on the boundary` or `not converged`; `moment estimate` where no likelihood was maximised."""
         return self.optimum.state
 
     @property
@@ -115,7 +119,7 @@ class Fit:
     @cached_property
     def deviance(self) -> float:
         """-2 log likelihood; under REML the REML criterion. Without random terms it is the full likelihood, as R's logLik."""
-        if self.model.design.terms:
+        if self.model.design.terms or self.model.design.sigma:
             return self.optimum.value
         n, dof, scale = self.nobs, self.solution.dof, self.solution.sigma**2
         return n * (1.0 + float(np.log(2.0 * np.pi * scale * dof / n))) - self.criterion.gram.log_weights
@@ -134,7 +138,7 @@ class Fit:
 
     @property
     def sigma(self) -> float:
-        """Residual standard deviation (of a row with weight one)."""
+        """Residual standard deviation (of a row with weight one); of a typical row where sampling variances are known."""
         return self.solution.sigma
 
     @property

@@ -12,6 +12,7 @@ DDF: dict[str, str] = {
     "between-within": "between-within degrees of freedom",
     "containment": "containment degrees of freedom",
     "residual": "residual degrees of freedom",
+    "knapp-hartung": "Knapp and Hartung's standard errors and residual degrees of freedom",
     "asymptotic": "z tests (asymptotic; too optimistic in small samples)",
     "CR0": "cluster-robust standard errors (CR0) and Satterthwaite's degrees of freedom",
     "CR1": "cluster-robust standard errors (CR1) and Satterthwaite's degrees of freedom",

@@ -103,6 +103,7 @@ def _header(fit: Fit) -> dict[str, Any]:
             "response": design.response,
             "names": design.names,
             "intercept": design.intercept,
+            "sigma": design.sigma,
             "terms": [_term(term) for term in design.terms],
             "standard": {
                 "kept": standard.kept, "unit": standard.unit, "constants": standard.z_constant, "log_weights": gram.log_weights,

@@ -3,7 +3,8 @@
     fit          offset + x'beta + z'b, with the effects b that `re` names and the levels that the fit knows
     confidence   for that mean: sigma^2 times the variance of the error of x'beta_hat + z'b_hat, both estimates jointly
     prediction   for a new observation there: adds z'Omega z for the random effects that the prediction does not know (levels that
-                 were not in the fit, effects that `re` leaves out) and 1/w for the residual
+                 were not in the fit, effects that `re` leaves out) and 1/w for the residual; where sampling variances are known
+                 it is for the true effect there, without sampling error (Higgins, Thompson and Spiegelhalter 2009)
 
 Limits are fit -+ t std_error. The degrees of freedom of t are those of the `ddf` of the fit; Satterthwaite's are 2 v^2 /
 Var(v_hat) with the gradient of v in all variance parameters where no random effect is predicted (without random terms they are n
@@ -21,7 +22,16 @@ from scipy.special import ndtri, stdtrit
 from ranef.design import Array
 from ranef.errors import ModelError
 from ranef.fit.newdata import Asked, ask
-from ranef.fit.points import Points, chunks, design_points, error_variance, marginal_mean, population_variance, random_part
+from ranef.fit.points import (
+    Points,
+    chunks,
+    design_points,
+    error_variance,
+    marginal_mean,
+    population_variance,
+    random_part,
+    whitened,
+)
 from ranef.fit.rows import aligned, aligned_frame, needs_rows
 from ranef.fit.scope import used_effects
 
@@ -114,14 +124,28 @@ def _error(fit: Fit, known: Points, unknown: Points | None) -> tuple[Array, Arra
     solution = fit.solution
     variance = error_variance(solution, known)
     if unknown is not None:
-        variance = variance + population_variance(solution, unknown) + known.noise
+        variance = variance + population_variance(solution, unknown)
+        variance = variance + known.noise if fit.criterion.scale is None else variance
     if not fit.model.design.terms or fit.ddf != "satterthwaite":
-        adjusted = fit.denominator().vcov - solution.vcov  # what the method thinks of the fixed effects' covariance
-        return variance + np.einsum("ni,ij,nj->n", known.X, adjusted, known.X) / solution.sigma**2, fit.ddf_of(known.X)
+        return variance + _adjustment(fit, known), fit.ddf_of(known.X)
     parameters = fit.variance_parameters
     if any(np.any(z) for z in known.z):
-        return variance, np.array(2.0 / parameters.covariance[-1, -1])
+        return variance, np.array(2.0 / parameters.covariance[-1, -1] if fit.criterion.scale is None else np.inf)
     return variance, _satterthwaite(fit, known, unknown, variance)
+
+
+def _adjustment(fit: Fit, known: Points) -> Array:
+    """(n,) what the method of the fit adds to the variance over sigma^2 of the error of x'beta + z'b.
+
+    Its covariance of beta is sigma^2 white M white'; M - I applies to the part of the error that comes from beta, white'x - D'z.
+    """
+    solution, out = fit.solution, np.empty(len(known))
+    inverse = np.linalg.pinv(solution.white)
+    added = inverse @ fit.denominator().vcov @ inverse.T / solution.sigma**2 - np.eye(len(inverse))
+    for rows in chunks(len(known)):
+        _, error = whitened(solution, known, rows)
+        out[rows] = np.einsum("ni,ij,nj->n", error, added, error)
+    return out
 
 
 def _satterthwaite(fit: Fit, known: Points, unknown: Points | None, variance: Array) -> Array:
@@ -130,13 +154,13 @@ def _satterthwaite(fit: Fit, known: Points, unknown: Points | None, variance: Ar
     Fai and Cornelius (1996), J. Stat. Comput. Simul. 54, 363, with the derivatives of `ranef.core.satterthwaite`.
     """
     solution, parameters = fit.solution, fit.variance_parameters
-    gradient = np.empty((len(known), len(parameters.covariance)))
-    gradient[:, -1] = variance
+    gradient, q = np.empty((len(known), len(parameters.covariance))), len(parameters.slopes)
+    gradient[:, q:] = variance[:, None]
     for rows in chunks(len(known)):
         xi = known.X[rows] @ solution.white
-        gradient[rows, :-1] = np.einsum("ci,kij,cj->ck", xi, parameters.slopes, xi)
+        gradient[rows, :q] = np.einsum("ci,kij,cj->ck", xi, parameters.slopes, xi)
     if unknown is not None:
-        gradient[:, :-1] += _population_gradient(fit, unknown)
+        gradient[:, :q] += _population_gradient(fit, unknown)
     spread = np.einsum("ck,kl,cl->c", gradient, parameters.covariance, gradient)
     return np.divide(2.0 * variance**2, spread, out=np.full(len(known), np.inf), where=spread > 0)
 

@@ -9,7 +9,7 @@ With V = W^-1 + Z Omega Z' and P = V^-1 - V^-1 X (X'V^-1X)^-1 X'V^-1:
     studentised    the same with sigma_(i) in place of sigma  the same with sigma_(i) in place of sigma
 
     h = 1 - P_ii / w_i                                        the diagonal of d y_hat / d y, y_hat = X beta + Z b
-    sigma_(i)^2 = (y'Py - (Py)_i^2 / P_ii) / (nu - 1)         sigma without row i, theta held
+    sigma_(i)^2 = (y'Py - (Py)_i^2 / P_ii) / (nu - 1)         sigma without row i, theta held; sigma where it is known
 
 Both denominators are the exact standard deviations at the given variances: Var(W^-1 P y) = sigma^2 W^-1 P W^-1 and
 Var(V P y) = sigma^2 V P V. Without random effects the two levels agree, and the kinds are R's `residuals`,
@@ -141,6 +141,8 @@ def _over(raw: Array, scale: Array, share: Array) -> Array:
 def _sigma_without(fit: Fit, conditional: Array, noise: Array, leverage: Array) -> Array:
     """(n,) sigma_(i); (Py)_i = w_i r_i and P_ii = w_i (1 - h_i)."""
     dof, sigma = fit.solution.dof, fit.solution.sigma
+    if fit.criterion.scale is not None:
+        return np.full(len(noise), sigma)
     removed = np.square(_over(conditional, np.sqrt(noise), 1.0 - leverage))
     rest = np.maximum(dof * sigma**2 - removed, 0.0)
     return np.sqrt(rest / (dof - 1)) if dof > 1 else np.full(len(rest), np.nan)

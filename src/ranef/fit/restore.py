@@ -42,7 +42,7 @@ def restore(header: Header, arrays: Arrays, functions: Mapping[str, Callable[...
     schema = Schema.from_json(header["schema"]).with_functions(functions)
     design = _design(header, schema)
     reml = bool(header["reml"])
-    criterion = Criterion.of_gram(_gram(header, arrays, design), reml or not design.terms)
+    criterion = Criterion.of_gram(_gram(header, arrays, design), reml or not (design.terms or design.sigma))
     options = Options(check_ddf(header["options"]["ddf"]), header["options"]["optimizer"])
     _texts("the options", options.optimizer)
     model = Model(parse(header["formula"]), Intake(design, schema, _rows(header["rows"])), reml, options, dict(header["options"]))
@@ -65,7 +65,10 @@ def _design(header: Header, schema: Schema) -> Design:
     _expect(tuple(header["names"]) == schema.names and width(schema.fixed, schema.variables) == p, "the fixed effects")
     _expect([width(bar, schema.variables) for bar in schema.bars] == [term.width for term in terms], "the random terms")
     _expect(_is_place(header["intercept"], p), "the intercept")
-    return Design(header["response"], np.zeros(0), np.zeros((0, p)), schema.names, terms, intercept=header["intercept"])
+    sigma = header.get("sigma")
+    _expect(sigma is None or (type(sigma) is float and sigma > 0), "the known sigma")
+    rows = np.zeros(0), np.zeros((0, p))
+    return Design(header["response"], *rows, schema.names, terms, intercept=header["intercept"], sigma=sigma)
 
 
 def _term(saved: Header, groups: Mapping[str, Grouping]) -> RandomTerm:

@@ -35,7 +35,7 @@ def answer(model: Model, gram: Gram, start: Array | None, *, warm: Array | None 
     """Minimise the criterion of Gram blocks; `start` is on the user's scale, `warm` is a standardised theta."""
     design = model.design
     refuse_degenerate(gram)
-    criterion = Criterion.of_gram(gram, model.reml or not design.terms)
+    criterion = Criterion.of_gram(gram, model.reml or not (design.terms or design.sigma))
     if start is not None:
         warm = theta_from_user(criterion, checked_start(start, criterion.size))
     optimum = search(criterion, model.options.optimizer, warm) if design.terms else _closed_form(criterion)
@@ -55,6 +55,8 @@ def search(criterion: Criterion, optimizer: str, start: Array | None) -> Optimum
         if step.evaluation == LONG:
             refuse()
 
+    if criterion.scale is not None:
+        return minimise(criterion, method=optimizer, start=start)
     if criterion.engine.exact:
         refuse()
         return minimise(criterion, method=optimizer, start=start)

@@ -73,11 +73,11 @@ def glance(fit: Fit) -> Table:
     """See `Fit.glance`."""
     columns = {
         "nobs": [fit.nobs],
-        "sigma": [fit.sigma],
+        "sigma": [fit.sigma if fit.criterion.scale is None else None],
         "llf": [fit.llf],
         "aic": [fit.aic],
         "bic": [fit.bic],
-        "remlcrit": [fit.deviance if fit.reml and fit.model.design.terms else None],
+        "remlcrit": [fit.deviance if fit.reml and (fit.model.design.terms or fit.model.design.sigma) else None],
         "df_residual": [fit.df_residual],
     }
     return Table(columns, title="Model at a glance", frame_kind=fit.model.rows.frame)

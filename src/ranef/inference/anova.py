@@ -46,7 +46,9 @@ def anova(fit: Fit, type: int | str = 3, ddf: str | None = None, *, style: Style
     name = fit.ddf if ddf is None else fit.applicable(ddf)
     title = f"Type {ROMAN[kind]} analysis of variance" + (" (hypotheses as in car)" if style == "car" else "")
     table = table_of([label for label, _ in rows], tests, fit, name, title)
-    return table if fit.model.design.terms or name == "asymptotic" else _with_residuals(table, fit)
+    return (
+        table if fit.model.design.terms or name == "asymptotic" or fit.criterion.scale is not None else _with_residuals(table, fit)
+    )
 
 
 def table_of(labels: list[str], tests: list[FTest], fit: Fit, method: str, title: str) -> Table:

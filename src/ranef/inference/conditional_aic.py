@@ -6,6 +6,8 @@ With y_hat = y - P y and theta_hat moving with y by d theta = -H^-1 d gradient, 
 
     rho = tr(I - P) + (2 nu / s) sum_kl (H^-1)_kl (v_k'v_l - a_l v_k'P y / s),        v_k = P V_k P y,  a_l = y'P V_l P y.
 
+Where sigma is known, it costs no parameter, and 2 / sigma^2 v_k'v_l takes the place of the terms in s.
+
 Without the second part (Vaida and Blanchard 2005) a random effect always seems worth its price. Greven and Kneib (2010), Biometrika
 97, 773, theorem 3.
 """
@@ -42,7 +44,8 @@ def conditional_aic(fit: Fit) -> ConditionalAic:
     hat, extra = _hat(solution), _moving(fit, inner)
     sigma2 = (fit.sigma / gram.standard.unit) ** 2
     deviance = gram.nobs * float(np.log(2.0 * np.pi * fit.sigma**2)) - gram.log_weights + rss / sigma2
-    return ConditionalAic(deviance + 2.0 * (hat + extra + 1.0), hat + extra, -0.5 * deviance)
+    spent = hat + extra + (1.0 if fit.criterion.scale is None else 0.0)
+    return ConditionalAic(deviance + 2.0 * spent, hat + extra, -0.5 * deviance)
 
 
 def _hat(solution: Solution) -> float:
@@ -65,6 +68,8 @@ def _moving(fit: Fit, inner: Array) -> float:
     values, vectors = np.linalg.eigh(fit.hessian)
     good = values > FLAT * max(values[-1], 0.0)
     inverse = (vectors[:, good] / values[good]) @ vectors[:, good].T
+    if criterion.scale is not None:
+        return float(2.0 / criterion.scale**2 * np.sum(inverse * products))
     return float(2.0 * criterion.nu / s * np.sum(inverse * (products - np.outer(along, a) / s)))
 
 

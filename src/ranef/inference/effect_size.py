@@ -151,9 +151,11 @@ def standardised(fit: Fit, *, method: Literal["refit", "basic"] = "refit", level
 
 def _refitted(fit: Fit) -> Fit:
     recipe = fit.model.recipe
-    by_name = [name for name in (recipe["precision_weights"], recipe["offset"]) if name is not None]
-    if by_name:
-        raise ModelError("A fit with weights or an offset is not standardised by refitting.", hint='Use method="basic".')
+    beside = [recipe.get(name) for name in ("precision_weights", "sampling_variance", "offset")]
+    if any(given is not None for given in beside):
+        raise ModelError(
+            "A fit with weights, sampling variances or an offset is not standardised by refitting.", hint='Use method="basic".'
+        )
     grouping = {name for term in fit.model.design.terms for name in term.group.variables}
     data = {name: values if name in grouping else _unit_scale(values) for name, values in data_used(fit).items()}
     return fit.update(data=data)

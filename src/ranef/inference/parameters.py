@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Names:
-    """The rows of every table: fixed effects, standard deviations and correlations term by term, the residual deviation."""
+    """The rows of every table: fixed effects, standard deviations and correlations term by term, the residual deviation if it is
+    estimated.
+    """
 
     effect: tuple[str, ...]
     group: tuple[str | None, ...]
@@ -36,7 +38,8 @@ class Names:
                 ("ran_pars", term.group.name, f"cor__{term.names[i]}.{term.names[j]}")
                 for i, j in related(part.covariance.support())
             ]
-        rows.append(("ran_pars", "Residual", "sd__Observation"))
+        if fit.criterion.scale is None:
+            rows.append(("ran_pars", "Residual", "sd__Observation"))
         effect, group, term_names = zip(*rows, strict=True)
         return cls(effect, group, term_names)
 
@@ -86,7 +89,8 @@ def on_user_scale(criterion: Criterion, refits: Refits, dof: int) -> Batch:
     kept = list(standard.kept)
     T = standard.to_user()[kept]
     with np.errstate(invalid="ignore", divide="ignore"):
-        sigma = standard.unit * np.sqrt(refits.pwrss / dof)
+        found = np.sqrt(refits.pwrss / dof) if criterion.scale is None else np.full(len(refits.pwrss), criterion.scale)
+        sigma = standard.unit * found
         columns = [standard.unit * refits.gamma @ T.T + standard.shift[kept]]
         for f, part in criterion.layout.parts:
             factors = np.stack([part.covariance.factor(theta) for theta in refits.theta[:, part.theta]])
@@ -95,7 +99,8 @@ def on_user_scale(criterion: Criterion, refits: Refits, dof: int) -> Batch:
             columns.append(sigma[:, None] * sd)
             pairs = related(part.covariance.support())
             columns += [(np.einsum("na,na->n", root[:, i], root[:, j]) / (sd[:, i] * sd[:, j]))[:, None] for i, j in pairs]
-        columns.append(sigma[:, None])
+        if criterion.scale is None:
+            columns.append(sigma[:, None])
         white = np.linalg.solve(refits.factor, np.broadcast_to(T.T, (len(refits.done), *T.T.shape)))
         std_errors = sigma[:, None] * np.sqrt(np.einsum("nrp,nrp->np", white, white))
     estimates = np.hstack(columns)

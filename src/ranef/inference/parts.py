@@ -104,10 +104,14 @@ class Parts:
 
     @cached_property
     def covariance(self) -> Array:
-        """(p + q + 1, p + q + 1) of the estimates (beta, theta, log sigma^2); the two kinds are asymptotically independent."""
-        if not self.fit.model.design.terms:
-            return block_diag(self.fit.solution.vcov, np.full((1, 1), 2.0 / self.fit.solution.dof))
-        return block_diag(self.fit.solution.vcov, self.fit.variance_parameters.covariance)
+        """(p + q + 1, p + q + 1) of the estimates (beta, theta, log sigma^2); the two kinds are asymptotically independent.
+
+        A known sigma has no variance; it is that of a typical row.
+        """
+        fit, known = self.fit, self.fit.criterion.scale is not None
+        if not fit.model.design.terms:
+            return block_diag(fit.solution.vcov, np.full((1, 1), 0.0 if known else 2.0 / fit.solution.dof))
+        return block_diag(fit.solution.vcov, fit.variance_parameters.covariance, *([np.zeros((1, 1))] if known else []))
 
     @cached_property
     def spread(self) -> Array:

@@ -23,6 +23,7 @@ from scipy.special import chdtrc
 from ranef.core.gram import Gram
 from ranef.covariance.base import Array
 from ranef.errors import ModelError
+from ranef.fit.checks import needs_estimated_sigma
 from ranef.inference.bootstrap.run import entropy_of
 from ranef.optim import minimise
 from ranef.table import Table
@@ -100,6 +101,9 @@ def rlrt(fit: Fit, n: int = 100_000, seed: int | None = 1) -> ExactTest:
     Restricted likelihood ratio of a variance of zero; p from 10000 draws of its
     exact distribution. Seed 1.
     """
+    needs_estimated_sigma(
+        fit.model.design.sigma, "The exact test", "Use compare(m0, m1) or ranef.heterogeneity(m), which has the Q test."
+    )
     blocks = fit.criterion.layout.blocks
     if len(blocks) != 1 or fit.criterion.size != 1:
         found = fit.criterion.size

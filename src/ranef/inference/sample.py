@@ -45,4 +45,5 @@ class Sample:
             omegas[f][:, part.columns, part.columns] = omega * sd[:, :, None] * sd[:, None, :]
             at += k + len(pairs)
         note = f"Intervals are percentiles of {len(draws)} refits ({bootstrap.kind} bootstrap, seed {bootstrap.seed})."
-        return cls(beta, tuple(omegas), draws[:, at] ** 2, note)
+        sigma2 = draws[:, at] ** 2 if fit.criterion.scale is None else np.full(len(draws), fit.sigma**2)
+        return cls(beta, tuple(omegas), sigma2, note)

@@ -174,12 +174,12 @@ def _reference_note(reference: str | float) -> str:
 
 
 def _variances(fit: Fit) -> dict[Component, float]:
-    """The variance of each random effect and of the residual."""
+    """The variance of each random effect, and of the residual if it is estimated."""
     out: dict[Component, float] = {}
     for factor in factors(fit):
         root = fit.sigma * fit.solution.root(factor.block)
         out |= {(factor.name, name): float(row @ row) for name, row in zip(factor.names, root, strict=True)}
-    return {**out, RESIDUAL: fit.sigma**2}
+    return out if fit.criterion.scale is not None else {**out, RESIDUAL: fit.sigma**2}
 
 
 def _reduction(old: Array, new: Array) -> Array:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
-State = Literal["optimum", "optimum on the boundary", "not converged"]
+State = Literal["optimum", "optimum on the boundary", "not converged", "moment estimate"]
 
 
 @dataclass(frozen=True, eq=False)

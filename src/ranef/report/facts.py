@@ -16,9 +16,13 @@ if TYPE_CHECKING:
 
 def kind(fit: Fit) -> str:
     """Which model this is and how it was fitted."""
+    known = "" if fit.criterion.scale is None else " with known sampling variances"
     if not fit.ngroups:
-        return "Linear model fit by least squares"
-    return f"Linear mixed model fit by {'REML' if fit.reml else 'maximum likelihood'}"
+        return f"Linear model{known} fit by {'weighted ' if known else ''}least squares"
+    method = "REML" if fit.reml else "maximum likelihood"
+    if fit.status == "moment estimate":
+        method = f"moments ({fit.optimum.optimizer})"
+    return f"Linear mixed model{known} fit by {method}"
 
 
 def data_line(fit: Fit) -> str:
@@ -31,29 +35,34 @@ def data_line(fit: Fit) -> str:
 def tiles(fit: Fit) -> dict[str, str]:
     """The numbers at the head of a report."""
     counts = {"rows": f"{fit.nobs:,}", **{f"levels of {group}": f"{size:,}" for group, size in fit.ngroups.items()}}
-    return {**counts, **{name: pretty(f"{value:,.2f}") for name, value in criteria(fit).items()}, "residual SD": number(fit.sigma)}
+    residual = {"residual SD": number(fit.sigma)} if fit.criterion.scale is None else {}
+    return {**counts, **{name: pretty(f"{value:,.2f}") for name, value in criteria(fit).items()}, **residual}
 
 
 def arguments(fit: Fit) -> dict[str, str]:
-    """Weights and offset, which the formula does not tell."""
+    """Weights, sampling variances and offset, which the formula does not tell."""
     schema, design = fit.model.schema, fit.model.design
-    weights = schema.weights or ("precision weights, given as numbers" if design.weights is not None else "")
+    known, given = design.sigma is not None, fit.model.recipe.get("sampling_variance")
+    variances = "" if not known else f"sampling variances {given}" if isinstance(given, str) else "sampling variances"
+    weights = "" if known else schema.weights or ("precision weights, given as numbers" if design.weights is not None else "")
     offset = schema.offset or ("given as numbers" if schema.loose_offset else "")
-    return {name: text for name, text in (("Weights", weights), ("Offset", offset)) if text}
+    return {name: text for name, text in (("Weights", weights), ("Known", variances), ("Offset", offset)) if text}
 
 
 def residual_line(fit: Fit) -> str:
+    if fit.criterion.scale is not None:
+        return f"Known sampling variances, typically {fit.sigma**2:.4g}"
     return f"Residual standard deviation {fit.sigma:.4g} on {fit.df_residual:,} degrees of freedom"
 
 
 def explained_lines(fit: Fit) -> list[str]:
     """R2 and the joint F test of a linear model; none for a model that was loaded without its rows, without predictors or without
-    an intercept, where R2 has no one meaning.
+    an intercept, or with known sampling variances, where R2 has no one meaning.
     """
     from ranef.inference.r2 import r2
 
     tested = [j for j, name in enumerate(fit.model.design.names) if name in fit.params.index and name != "(Intercept)"]
-    if not tested or not has_rows(fit) or fit.model.design.intercept is None:
+    if not tested or not has_rows(fit) or fit.model.design.intercept is None or fit.criterion.scale is not None:
         return []
     multiple, adjusted = r2(fit)["estimate"]
     test = fit.denominator("residual").test(np.eye(len(fit.model.design.names))[tested], np.zeros(len(tested)))
@@ -82,5 +91,5 @@ def verdict(fit: Fit) -> str:
 
 def criteria(fit: Fit) -> dict[str, float]:
     """Names and values of what the fit minimised and of the information criteria."""
-    first = {"REML criterion": fit.deviance} if fit.reml and fit.ngroups else {"Deviance": fit.deviance}
+    first = {"REML criterion": fit.deviance} if fit.reml and (fit.ngroups or fit.model.design.sigma) else {"Deviance": fit.deviance}
     return {**first, "logLik": fit.llf, "AIC": fit.aic, "BIC": fit.bic}

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ranef.errors import ModelError
+from ranef.fit.effects import KNOWN
 from ranef.fit.methods import DDF
 from ranef.report.spreads import Spread, spreads
 from ranef.table import Table
@@ -72,7 +73,8 @@ def random_effects(fit: Fit) -> Table | None:
                 columns[name].append(value)
     beside = [term if term.size <= WIDE else replace(term, correlations={}) for term in terms]
     columns |= _triangles(beside, shown, len(columns["sd"]))
-    return Table(columns, title="Random effects", headings={f"correlation_{j}": "" for j in range(2, shown + 1)})
+    notes = () if fit.criterion.scale is None else (KNOWN,)
+    return Table(columns, title="Random effects", headings={f"correlation_{j}": "" for j in range(2, shown + 1)}, notes=notes)
 
 
 def random_correlations(fit: Fit) -> Table | None:

@@ -57,7 +57,10 @@ def in_words(fit: Fit) -> list[str]:
     told = [sentence for name in names if _alone(name, names) and (sentence := _effect_of(fit, name))]
     sentences = (told[:MOST_SENTENCES] or _tested(fit)) if names else [_mean(fit)]
     sentences += [_spread(term) for term in spreads(fit)]
-    sentences.append(f"What remains varies from row to row with a standard deviation of {size(fit.sigma)}.")
+    if fit.criterion.scale is None:
+        sentences.append(f"What remains varies from row to row with a standard deviation of {size(fit.sigma)}.")
+    else:
+        sentences.append(f"The rows have known sampling variances, typically {size(fit.sigma**2)}.")
     return [sentence[0].upper() + sentence[1:] for sentence in sentences]
 
 
@@ -159,7 +162,7 @@ def code(fit: Fit, data: str | None = None) -> str:
     options += [f"{name}={recipe[name]!r}" for name, usual in DEFAULTS.items() if recipe.get(name, usual) != usual]
     options += [
         f"{name}={_given(name, recipe[name])}"
-        for name in ("precision_weights", "offset", "contrasts")
+        for name in ("precision_weights", "sampling_variance", "offset", "contrasts")
         if recipe.get(name) is not None
     ]
     call = ", ".join([repr(fit.formula), "data", *options])

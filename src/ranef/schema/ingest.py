@@ -22,6 +22,7 @@ from ranef.schema.model import Schema
 from ranef.schema.random import random_term
 from ranef.schema.reading import Arguments, Reading, read
 from ranef.schema.rows import Missing, Rows
+from ranef.schema.sampling import relative_weights
 from ranef.schema.values import Factor, Mask
 
 POLY, TREATMENT = Contrast("poly"), Contrast("treatment")
@@ -45,12 +46,13 @@ def ingest(
     contrasts: Mapping[str, Any] | None = None,
     missing: Literal["drop", "raise"] = "drop",
     functions: UserFunctions | None = None,
+    known: bool = False,
 ) -> Intake:
     """The Design of a formula on data.
 
     weights, offset: the name of a column, or one number for each row of the data. contrasts: by factor, for the fixed part (as in
     lme4; `C(x, sum)` codes a factor everywhere). missing: leave incomplete rows out, or refuse them. functions: further functions
-    that the formula may call, each from arrays to an array of the same length.
+    that the formula may call, each from arrays to an array of the same length. known: the weights are sampling variances.
 
     Raises DataError for what the data lack, FormulaError for what the formula asks in vain, ModelError for codings that do not
     fit, and MemoryEstimateError for a model matrix that is too large.
@@ -59,7 +61,7 @@ def ingest(
         raise DataError(f'missing={missing!r} is not known; it is "drop" or "raise"')
     frame = open_frame(data)
     resolved = expand_dot(formula, frame.names) if formula.dot else formula
-    reading = read(resolved, frame, Arguments(formula.text, weights, offset, functions))
+    reading = read(resolved, frame, Arguments(formula.text, weights, offset, functions, known))
     gone = reading.missing()
     if missing == "raise":
         gone.refuse()
@@ -114,9 +116,12 @@ def _assemble(formula: Formula, reading: Reading, asked: Mapping[str, Any]) -> t
         random_term(bar, codings, variables, reading.terms, groupings[tuple(map(text_of, bar.group))][0])
         for bar, codings in zip(formula.bars, bars, strict=True)
     )
+    weights, sigma = reading.weights, None
+    if reading.known and weights is not None:
+        weights, sigma = relative_weights(weights)
     design = Design(
         response=text_of(reading.response_node), y=reading.response, X=X, names=names, terms=terms,
-        offset=reading.total_offset(), weights=reading.weights, intercept=names.index(INTERCEPT) if () in fixed else None,
+        offset=reading.total_offset(), weights=weights, intercept=names.index(INTERCEPT) if () in fixed else None, sigma=sigma,
     )  # fmt: skip
     return design, _schema(formula, reading, variables, names, (fixed, bars), {made.name: made for _, made in groupings.values()})
 
@@ -132,7 +137,7 @@ def _schema(
     loose = reading.offset is not None and reading.offset_name is None
     return Schema(
         formula=formula, names=names, variables=variables, fixed=codings[0], bars=codings[1], groups=groups, states=reading.states,
-        weights=reading.weights_name, offset=reading.offset_name, loose_offset=loose,
+        weights=None if reading.known else reading.weights_name, offset=reading.offset_name, loose_offset=loose,
     )  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from ranef.schema.collect import Needed, columns_of, needed_by
 from ranef.schema.evaluate import Evaluator, UserFunctions, first_rows, text_of
 from ranef.schema.frames import Frame, aligned, numbers_of
 from ranef.schema.rows import Missing
+from ranef.schema.sampling import refuse_unusable
 from ranef.schema.values import Factor, Mask, Matrix, Numeric, Value, as_factor
 
 
@@ -35,6 +36,7 @@ class Reading:
     offset: Array | None = None
     weights_name: str | None = None
     offset_name: str | None = None
+    known: bool = False  # the weights are sampling variances
 
     states: Mapping[str, Any] = field(default_factory=dict)
 
@@ -62,7 +64,7 @@ class Reading:
             gone.add_variable(
                 text if isinstance(node, Name) else f"offset({text})", node, Numeric(self.offsets[text]), self._inputs
             )
-        gone.add_numbers(self.weights_name or "weights", self.weights)
+        gone.add_numbers(self.weights_name or ("sampling_variance" if self.known else "weights"), self.weights)
         gone.add_numbers(self.offset_name or "offset", self.offset)
         return gone
 
@@ -74,9 +76,12 @@ class Reading:
     def zero_weights(self, missing: Mask | None) -> Mask | None:
         """Rows of weight zero among the complete ones, or None.
 
-        Raises DataError for negative or infinite weights.
+        Raises DataError for negative or infinite weights, and for sampling variances that are not positive.
         """
         if self.weights is None:
+            return None
+        if self.known:
+            refuse_unusable(self.weights, missing)
             return None
         bad = (self.weights < 0) | np.isinf(self.weights)
         if bad.any():
@@ -101,6 +106,7 @@ class Arguments:
     weights: Any = None
     offset: Any = None
     functions: UserFunctions | None = None
+    known: bool = False  # the weights are sampling variances
 
 
 def read(formula: Formula, frame: Frame, given: Arguments) -> Reading:
@@ -119,7 +125,8 @@ def read(formula: Formula, frame: Frame, given: Arguments) -> Reading:
         frame=frame, evaluator=evaluator, needed=needed,
         response_node=formula.response, response=response_of(formula.response, evaluator),
         terms=terms, groups=groups, offsets=offsets,
-        weights=argument(frame, weights, "weights"), offset=argument(frame, offset, "offset"),
+        weights=argument(frame, weights, "sampling_variance" if given.known else "weights"), known=given.known,
+        offset=argument(frame, offset, "offset"),
         weights_name=weights if isinstance(weights, str) else None, offset_name=offset if isinstance(offset, str) else None,
         states=evaluator.states,
     )  # fmt: skip

@@ -13,12 +13,18 @@ from ranef.inference.ddf import METHODS
 from ranef.inference.ddf.containment import rank
 from ranef.inference.ddf.satterthwaite import fai_cornelius
 
-CLASSICAL = [name for name in DDF if name not in ROBUST]
+CLASSICAL = [name for name in DDF if name not in (*ROBUST, "knapp-hartung")]
 MIXED = [name for name in CLASSICAL if name not in ("residual", "asymptotic")]
 
 
 def test_every_name_has_a_method() -> None:
-    assert list(METHODS) == CLASSICAL
+    assert [name for name in METHODS if name != "knapp-hartung"] == CLASSICAL
+
+
+def test_knapp_and_hartung_need_known_variances() -> None:
+    m = ranef.lmm("Reaction ~ Days + (Days | Subject)", ranef.datasets.load("sleepstudy"), ddf="knapp-hartung")
+    with pytest.raises(ranef.ModelError, match="known sampling variances"):
+        m.summary().tables  # noqa: B018
 
 
 @pytest.mark.parametrize("method", CLASSICAL)

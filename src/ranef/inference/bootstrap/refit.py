@@ -46,7 +46,7 @@ class Refitter:
     def compiled(self) -> ModuleType | None:
         """The compiled loop, for one factor whose structures are linear in theta."""
         linear = all(is_linear(covariance) for _, covariance in self.criterion.blocks)
-        if self.levels is None or not linear or self.many * NUMPY < COMPILING:
+        if self.levels is None or not linear or self.criterion.scale is not None or self.many * NUMPY < COMPILING:
             return None
         return twins.load("refit")
 
@@ -89,7 +89,7 @@ class Refitter:
 
     def _one(self, engine: Engine) -> Batch:
         """By the general optimizer: from the estimate down, and from everywhere where that fails."""
-        criterion = Criterion(self.criterion.gram, engine, self.criterion.reml)
+        criterion = replace(self.criterion, engine=engine)
         theta, done = self.theta, True
         if len(theta):
             found = [minimise(criterion, start=start) for start in self.starts]

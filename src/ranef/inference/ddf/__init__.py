@@ -11,6 +11,7 @@ from ranef.inference.ddf.between_within import BetweenWithin
 from ranef.inference.ddf.containment import Containment
 from ranef.inference.ddf.fixed import Asymptotic, Residual
 from ranef.inference.ddf.kenward_roger import KenwardRogerDenominator
+from ranef.inference.ddf.knapp_hartung import KnappHartung
 from ranef.inference.ddf.satterthwaite import Satterthwaite
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ METHODS: dict[str, Callable[[Fit], Denominator]] = {
     "between-within": BetweenWithin.of,
     "containment": Containment.of,
     "residual": Residual,
+    "knapp-hartung": KnappHartung.of,
     "asymptotic": Asymptotic,
 }
 

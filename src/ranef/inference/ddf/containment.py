@@ -5,6 +5,10 @@ whose variables are all among its own. The df of a fixed effect are the smallest
 [X Z], where random effects enter after X, those with fewer variables first, else as written; without one, n - rank [X Z]. A
 contrast has the smallest df of the fixed effects that it involves.
 
+Where the sampling variances are known, every row may have its own random effect and nothing is left for a residual. Then the
+df are those of metafor: the smallest m - p of the grouping factors (m levels) within which the column of X is constant, n - p
+where there are none.
+
 Ranks come from the model itself: with variances so large that random effects are as good as fixed, rank [X Z] = n - tr P.
 """
 
@@ -19,6 +23,7 @@ from ranef.core.criterion import Criterion
 from ranef.core.information import omega_of
 from ranef.covariance.base import Array
 from ranef.fit.fit import Fit
+from ranef.fit.rows import needs_rows
 from ranef.inference.ddf.base import Denominator
 from ranef.schema.coding import TermCoding
 from ranef.schema.model import Schema
@@ -34,6 +39,9 @@ class Containment(Denominator):
     @classmethod
     def of(cls, fit: Fit) -> Containment:
         schema, criterion = fit.model.schema, fit.criterion
+        if criterion.scale is not None:
+            needs_rows(fit, 'ddf="containment"')
+            return cls(fit, levels_less_coefficients(fit))
         effects = _random_effects(fit)
         entered = [np.zeros(block.width) for block in criterion.layout.blocks]
         ranks = [criterion.gram.rank]
@@ -50,6 +58,18 @@ class Containment(Denominator):
     def df(self, L: Array) -> Array:
         involved = np.abs(L) > INVOLVED * np.abs(L).max(axis=1, keepdims=True)
         return np.where(involved, self.by_column, np.inf).min(axis=1)
+
+
+def levels_less_coefficients(fit: Fit) -> Array:
+    """(p,) the smallest m - p of the factors within which a column is constant."""
+    design, p = fit.model.design, len(fit.params)
+    out = np.full(design.X.shape[1], float(max(fit.nobs - p, 1)))
+    for group in {id(term.group): term.group for term in design.terms}.values():
+        first = np.zeros(group.size, dtype=np.intp)
+        first[group.codes] = np.arange(design.nobs)
+        constant = np.all(design.X == design.X[first[group.codes]], axis=0)
+        out[constant] = np.minimum(out[constant], float(max(group.size - p, 1)))
+    return out
 
 
 @dataclass(frozen=True)

@@ -82,7 +82,10 @@ class Influence:
         columns |= {"cooks_distance": self.cooks}
         if self.theta_cooks is not None:
             columns["cooks_theta"] = self.theta_cooks
-        columns |= {"covratio": self.covratio, "sigma": self.estimates[:, -1], **self.rows}
+        columns["covratio"] = self.covratio
+        if self.fit.criterion.scale is None:
+            columns["sigma"] = self.estimates[:, -1]
+        columns |= self.rows
         return self._table(columns, "Influence")
 
     @property
@@ -168,7 +171,7 @@ def _by_deletion(fit: Fit, name: str, labels: dict[str, Any], codes: Codes, meth
     names, kept = Names.of(fit), list(fit.criterion.gram.standard.kept)
     p, m, full = names.fixed, len(rows), of_solution(fit.solution)
     white, sigma = fit.solution.white[kept], fit.solution.sigma
-    estimates, covratio = np.full((m, len(names.term)), np.nan), np.full(m, np.nan)
+    estimates, covratio, ratios = np.full((m, len(names.term)), np.nan), np.full(m, np.nan), np.full(m, np.nan)
     q = len(fit.optimum.theta)
     theta = None if method == "fixed" or not q else np.full(m, np.nan)
     for i, members_ in enumerate(rows):
@@ -176,15 +179,15 @@ def _by_deletion(fit: Fit, name: str, labels: dict[str, Any], codes: Codes, meth
         if solution is None:
             continue
         estimates[i] = of_solution(solution).estimates[0]
-        ratio = solution.sigma / sigma
-        covratio[i] = ratio ** (2 * p) * np.exp(fit.solution.gls.logdet_x - solution.gls.logdet_x)
+        ratios[i] = solution.sigma / sigma
+        covratio[i] = ratios[i] ** (2 * p) * np.exp(fit.solution.gls.logdet_x - solution.gls.logdet_x)
         if theta is not None:
             off = solution.theta - fit.optimum.theta
             theta[i] = 0.5 * float(off @ fit.hessian @ off) / q
     change = full.estimates[0, :p] - estimates[:, :p]
     scaled = np.linalg.lstsq(white, change.T, rcond=None)[0] / sigma if p else np.zeros((0, m))
     cooks = np.einsum("im,im->m", scaled, scaled) / max(p, 1)
-    dfbetas = change / (full.std_errors[0] * (estimates[:, -1:] / sigma))
+    dfbetas = change / (full.std_errors[0] * ratios[:, None])
     extra = _row_columns(fit) if by_row else {}
     sizes = np.array([len(r) for r in rows])
     return Influence(fit, name, method, labels, sizes, estimates, cooks, dfbetas, covratio, theta, extra)
@@ -203,7 +206,8 @@ def _rows_in_closed_form(fit: Fit, name: str, labels: dict[str, Any]) -> Influen
     with np.errstate(divide="ignore", invalid="ignore"):
         shift = np.where(alone, np.nan, resid / share)
         rest = nu * sigma**2 - resid * shift / points.noise
-        sigma_without = np.sqrt(np.maximum(rest, 0.0) / (nu - 1))
+        known = fit.criterion.scale is not None
+        sigma_without = np.full(n, sigma) if known else np.sqrt(np.maximum(rest, 0.0) / (nu - 1))
         size = np.einsum("nr,nr->n", u, u)
         P = share / points.noise
         covratio = (sigma_without / sigma) ** (2 * p) * (P + size) / P

@@ -153,6 +153,8 @@ def _evaluated(surface: Surface, v: Array, old: Array) -> Evaluation:
 
 def minimised(surface: Surface, v: Array, u: float) -> Evaluation:
     """The minimum over all other parameters with the tested one held at u, from v. Raises _Stuck where there is none."""
+    if len(v) == 1:
+        return surface.evaluate(np.array([u]))
     piece, values = Slice(surface, u), [np.inf] * 3
 
     def settled(at: Evaluation) -> bool:

@@ -18,6 +18,7 @@ from ranef.covariance.identity import Identity
 from ranef.covariance.unstructured import Unstructured
 from ranef.inference.profile.coordinates import Turned, turned
 from ranef.inference.profile.surface import Joint, Surface, scaled_by_sigma, with_coefficient
+from ranef.optim.problem import Evaluation
 
 if TYPE_CHECKING:
     from ranef.fit.fit import Fit
@@ -49,8 +50,24 @@ def axes(fit: Fit, solution: Solution) -> tuple[Axis, ...]:
                 Axis("ran_pars", group, f"cor__{names[i]}.{names[j]}", partial(_correlation, solution, f, part, i, j))
                 for i, j in pairs
             ]
+    if criterion.scale is not None:
+        return tuple(replace(axis, make=partial(_held, axis.make)) for axis in out)
     out.append(Axis("ran_pars", "Residual", "sd__Observation", partial(_residual, solution)))
     return tuple(out)
+
+
+def _held(make: Callable[[], Surface]) -> Surface:
+    """The surface at the known sigma: without its first coordinate."""
+    full = make()
+    tau = full.optimum[:1]
+
+    def function(v: Array) -> Evaluation:
+        at = full.function(np.append(tau, v))
+        if at.gradient is None or at.hessian is None:
+            return replace(at, theta=v)
+        return replace(at, theta=v, gradient=at.gradient[1:], hessian=at.hessian[1:, 1:])
+
+    return replace(full, function=function, optimum=full.optimum[1:], axis=full.axis - 1)
 
 
 def _lowest(solution: Solution) -> float:
@@ -64,6 +81,8 @@ def _joint(solution: Solution, layout: Layout) -> Joint:
 
 def _tau(solution: Solution) -> float:
     criterion = solution.criterion
+    if criterion.scale is not None:
+        return float(np.log(criterion.scale))
     return 0.5 * float(np.log(solution.pieces.gls.pwrss / criterion.nu))
 
 
