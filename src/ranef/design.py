@@ -72,3 +72,8 @@ class Design:
     @property
     def nobs(self) -> int:
         return len(self.y)
+
+    @property
+    def known_variances(self) -> bool:
+        """Did the sampling variances come with the data?"""
+        return self.sigma is not None

@@ -115,11 +115,11 @@ def varcorr(fit: Fit) -> Table:
         for i, j in zip(*np.nonzero(related.T), strict=True):
             correlation = omega[i, j] / (sd[i] * sd[j]) if sd[i] * sd[j] > 0 else float("nan")
             rows.append((term.group.name, term.names[i], term.names[j], omega[i, j], correlation))
-    if fit.criterion.scale is None:
+    if not fit.model.design.known_variances:
         rows.append(("Residual", None, None, solution.sigma**2, solution.sigma))
     names = ("group", "term1", "term2", "vcov", "sdcor")
     columns = {name: [row[place] for row in rows] for place, name in enumerate(names)}
-    notes = () if fit.criterion.scale is None else (KNOWN,)
+    notes = (KNOWN,) if fit.model.design.known_variances else ()
     return Table(columns, title="Variance components", notes=notes, frame_kind=fit.model.rows.frame)
 
 

@@ -125,7 +125,7 @@ def _error(fit: Fit, known: Points, unknown: Points | None) -> tuple[Array, Arra
     variance = error_variance(solution, known)
     if unknown is not None:
         variance = variance + population_variance(solution, unknown)
-        variance = variance + known.noise if fit.criterion.scale is None else variance
+        variance = variance if fit.model.design.known_variances else variance + known.noise
     if not fit.model.design.terms or fit.ddf != "satterthwaite":
         return variance + _adjustment(fit, known), fit.ddf_of(known.X)
     parameters = fit.variance_parameters

@@ -141,7 +141,7 @@ def _over(raw: Array, scale: Array, share: Array) -> Array:
 def _sigma_without(fit: Fit, conditional: Array, noise: Array, leverage: Array) -> Array:
     """(n,) sigma_(i); (Py)_i = w_i r_i and P_ii = w_i (1 - h_i)."""
     dof, sigma = fit.solution.dof, fit.solution.sigma
-    if fit.criterion.scale is not None:
+    if fit.model.design.known_variances:
         return np.full(len(noise), sigma)
     removed = np.square(_over(conditional, np.sqrt(noise), 1.0 - leverage))
     rest = np.maximum(dof * sigma**2 - removed, 0.0)

@@ -73,7 +73,7 @@ def glance(fit: Fit) -> Table:
     """See `Fit.glance`."""
     columns = {
         "nobs": [fit.nobs],
-        "sigma": [fit.sigma if fit.criterion.scale is None else None],
+        "sigma": [None if fit.model.design.known_variances else fit.sigma],
         "llf": [fit.llf],
         "aic": [fit.aic],
         "bic": [fit.bic],

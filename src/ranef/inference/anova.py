@@ -47,7 +47,7 @@ def anova(fit: Fit, type: int | str = 3, ddf: str | None = None, *, style: Style
     title = f"Type {ROMAN[kind]} analysis of variance" + (" (hypotheses as in car)" if style == "car" else "")
     table = table_of([label for label, _ in rows], tests, fit, name, title)
     return (
-        table if fit.model.design.terms or name == "asymptotic" or fit.criterion.scale is not None else _with_residuals(table, fit)
+        table if fit.model.design.terms or name == "asymptotic" or fit.model.design.known_variances else _with_residuals(table, fit)
     )
 
 

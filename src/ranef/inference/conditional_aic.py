@@ -44,7 +44,7 @@ def conditional_aic(fit: Fit) -> ConditionalAic:
     hat, extra = _hat(solution), _moving(fit, inner)
     sigma2 = (fit.sigma / gram.standard.unit) ** 2
     deviance = gram.nobs * float(np.log(2.0 * np.pi * fit.sigma**2)) - gram.log_weights + rss / sigma2
-    spent = hat + extra + (1.0 if fit.criterion.scale is None else 0.0)
+    spent = hat + extra + (0.0 if fit.model.design.known_variances else 1.0)
     return ConditionalAic(deviance + 2.0 * spent, hat + extra, -0.5 * deviance)
 
 

@@ -108,7 +108,7 @@ class Parts:
 
         A known sigma has no variance; it is that of a typical row.
         """
-        fit, known = self.fit, self.fit.criterion.scale is not None
+        fit, known = self.fit, self.fit.model.design.known_variances
         if not fit.model.design.terms:
             return block_diag(fit.solution.vcov, np.full((1, 1), 0.0 if known else 2.0 / fit.solution.dof))
         return block_diag(fit.solution.vcov, fit.variance_parameters.covariance, *([np.zeros((1, 1))] if known else []))

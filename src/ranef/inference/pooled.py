@@ -67,7 +67,7 @@ class Pooled:
 
     def sigma(self, pooling: Pooling) -> float:
         """Residual standard deviation, with the rows less the coefficients that are fitted freely as its degrees of freedom."""
-        if pooling == "partial" or self.fit.criterion.scale is not None:
+        if pooling == "partial" or self.fit.model.design.known_variances:
             return self.fit.sigma
         free = int(np.sum(self._ranks)) + self._rest_rank if pooling == "none" else self.fit.criterion.gram.rank
         dof = self.fit.nobs - free

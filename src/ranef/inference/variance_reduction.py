@@ -179,7 +179,7 @@ def _variances(fit: Fit) -> dict[Component, float]:
     for factor in factors(fit):
         root = fit.sigma * fit.solution.root(factor.block)
         out |= {(factor.name, name): float(row @ row) for name, row in zip(factor.names, root, strict=True)}
-    return out if fit.criterion.scale is not None else {**out, RESIDUAL: fit.sigma**2}
+    return out if fit.model.design.known_variances else {**out, RESIDUAL: fit.sigma**2}
 
 
 def _reduction(old: Array, new: Array) -> Array:

@@ -41,7 +41,7 @@ def _rows(fit: Fit, terms: list[Spread]) -> Level:
     parts.append((Scripts(Letter("ε"), Letter("i")), 2))
     lines = _broken(response, parts)
     variance: Node = Scripts(Letter("σ"), sup=Number("2"))
-    known = fit.criterion.scale is not None
+    known = fit.model.design.known_variances
     weighted = not known and (fit.model.schema.weights is not None or fit.model.design.weights is not None)
     if known:
         variance = Scripts(Letter("v"), Letter("i"))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def kind(fit: Fit) -> str:
     """Which model this is and how it was fitted."""
-    known = "" if fit.criterion.scale is None else " with known sampling variances"
+    known = " with known sampling variances" if fit.model.design.known_variances else ""
     if not fit.ngroups:
         return f"Linear model{known} fit by {'weighted ' if known else ''}least squares"
     method = "REML" if fit.reml else "maximum likelihood"
@@ -35,7 +35,7 @@ def data_line(fit: Fit) -> str:
 def tiles(fit: Fit) -> dict[str, str]:
     """The numbers at the head of a report."""
     counts = {"rows": f"{fit.nobs:,}", **{f"levels of {group}": f"{size:,}" for group, size in fit.ngroups.items()}}
-    residual = {"residual SD": number(fit.sigma)} if fit.criterion.scale is None else {}
+    residual = {} if fit.model.design.known_variances else {"residual SD": number(fit.sigma)}
     return {**counts, **{name: pretty(f"{value:,.2f}") for name, value in criteria(fit).items()}, **residual}
 
 
@@ -50,7 +50,7 @@ def arguments(fit: Fit) -> dict[str, str]:
 
 
 def residual_line(fit: Fit) -> str:
-    if fit.criterion.scale is not None:
+    if fit.model.design.known_variances:
         return f"Known sampling variances, typically {fit.sigma**2:.4g}"
     return f"Residual standard deviation {fit.sigma:.4g} on {fit.df_residual:,} degrees of freedom"
 
@@ -62,7 +62,7 @@ def explained_lines(fit: Fit) -> list[str]:
     from ranef.inference.r2 import r2
 
     tested = [j for j, name in enumerate(fit.model.design.names) if name in fit.params.index and name != "(Intercept)"]
-    if not tested or not has_rows(fit) or fit.model.design.intercept is None or fit.criterion.scale is not None:
+    if not tested or not has_rows(fit) or fit.model.design.intercept is None or fit.model.design.known_variances:
         return []
     multiple, adjusted = r2(fit)["estimate"]
     test = fit.denominator("residual").test(np.eye(len(fit.model.design.names))[tested], np.zeros(len(tested)))

@@ -73,7 +73,7 @@ def random_effects(fit: Fit) -> Table | None:
                 columns[name].append(value)
     beside = [term if term.size <= WIDE else replace(term, correlations={}) for term in terms]
     columns |= _triangles(beside, shown, len(columns["sd"]))
-    notes = () if fit.criterion.scale is None else (KNOWN,)
+    notes = (KNOWN,) if fit.model.design.known_variances else ()
     return Table(columns, title="Random effects", headings={f"correlation_{j}": "" for j in range(2, shown + 1)}, notes=notes)
 
 

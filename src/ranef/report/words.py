@@ -57,7 +57,7 @@ def in_words(fit: Fit) -> list[str]:
     told = [sentence for name in names if _alone(name, names) and (sentence := _effect_of(fit, name))]
     sentences = (told[:MOST_SENTENCES] or _tested(fit)) if names else [_mean(fit)]
     sentences += [_spread(term) for term in spreads(fit)]
-    if fit.criterion.scale is None:
+    if not fit.model.design.known_variances:
         sentences.append(f"What remains varies from row to row with a standard deviation of {size(fit.sigma)}.")
     else:
         sentences.append(f"The rows have known sampling variances, typically {size(fit.sigma**2)}.")

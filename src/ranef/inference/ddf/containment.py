@@ -39,7 +39,7 @@ class Containment(Denominator):
     @classmethod
     def of(cls, fit: Fit) -> Containment:
         schema, criterion = fit.model.schema, fit.criterion
-        if criterion.scale is not None:
+        if fit.model.design.known_variances:
             needs_rows(fit, 'ddf="containment"')
             return cls(fit, levels_less_coefficients(fit))
         effects = _random_effects(fit)

@@ -26,7 +26,7 @@ class KnappHartung(Residual):
     def of(cls, fit: Fit) -> KnappHartung:
         """Raises ModelError where the residual variance is estimated, or where no degrees of freedom are left."""
         scale = fit.criterion.scale
-        if scale is None:
+        if scale is None or not fit.model.design.known_variances:
             raise ModelError(
                 'ddf="knapp-hartung" is for known sampling variances, and this model estimates its residual variance.',
                 hint='Use "kenward-roger" or "satterthwaite"; or give sampling_variance.',

@@ -83,7 +83,7 @@ class Influence:
         if self.theta_cooks is not None:
             columns["cooks_theta"] = self.theta_cooks
         columns["covratio"] = self.covratio
-        if self.fit.criterion.scale is None:
+        if not self.fit.model.design.known_variances:
             columns["sigma"] = self.estimates[:, -1]
         columns |= self.rows
         return self._table(columns, "Influence")
@@ -206,7 +206,7 @@ def _rows_in_closed_form(fit: Fit, name: str, labels: dict[str, Any]) -> Influen
     with np.errstate(divide="ignore", invalid="ignore"):
         shift = np.where(alone, np.nan, resid / share)
         rest = nu * sigma**2 - resid * shift / points.noise
-        known = fit.criterion.scale is not None
+        known = fit.model.design.known_variances
         sigma_without = np.full(n, sigma) if known else np.sqrt(np.maximum(rest, 0.0) / (nu - 1))
         size = np.einsum("nr,nr->n", u, u)
         P = share / points.noise

@@ -219,7 +219,7 @@ def heterogeneity(fit: Fit, level: float = 0.95) -> Heterogeneity:
     ---------------------------------------
     Q: heterogeneity     152.23  12  <0.001
     """
-    if fit.criterion.scale is None:
+    if not fit.model.design.known_variances:
         raise ModelError(
             "Heterogeneity is what is left beside known sampling variances, and this model estimates its residual variance.",
             hint="Fit it with sampling_variance=...; for other models see ranef.icc() and ranef.variance_partition().",
