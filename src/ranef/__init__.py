@@ -39,6 +39,10 @@ PUBLIC = {
     "reliability": "ranef.inference.reliability",
     "design_effect": "ranef.inference.design_effect",
     "power_two_level": "ranef.inference.power",
+    "power_curves": "ranef.inference.views.power",
+    "acf": "ranef.inference.views.serial",
+    "semivariogram": "ranef.inference.views.serial",
+    "marginal_covariance": "ranef.inference.views.marginal",
     "contextual": "ranef.inference.contextual",
     "pooling": "ranef.inference.pooling",
     "hausman": "ranef.inference.pooling",
@@ -55,6 +59,7 @@ PUBLIC = {
     "MixedRegressor": "ranef.ecosystem.sklearn",
     "as_marginaleffects": "ranef.ecosystem.marginaleffects",
     "datasets": "ranef.datasets",
+    "plot": "ranef.plot",
     "Table": "ranef.table",
     "RanefError": "ranef.errors",
     "FormulaError": "ranef.errors",
@@ -83,6 +88,7 @@ def __dir__() -> list[str]:
 
 if TYPE_CHECKING:  # what type checkers see; kept equal to PUBLIC by a test
     from ranef import datasets as datasets
+    from ranef import plot as plot
     from ranef.api import describe as describe
     from ranef.api import lm as lm
     from ranef.api import lmm as lmm
@@ -124,6 +130,10 @@ if TYPE_CHECKING:  # what type checkers see; kept equal to PUBLIC by a test
     from ranef.inference.variance import variance_partition as variance_partition
     from ranef.inference.variance_reduction import sd_difference as sd_difference
     from ranef.inference.variance_reduction import variance_reduction as variance_reduction
+    from ranef.inference.views.marginal import marginal_covariance as marginal_covariance
+    from ranef.inference.views.power import power_curves as power_curves
+    from ranef.inference.views.serial import acf as acf
+    from ranef.inference.views.serial import semivariogram as semivariogram
     from ranef.means.emmeans import emmeans as emmeans
     from ranef.means.trends import emtrends as emtrends
     from ranef.meta_analysis import meta as meta

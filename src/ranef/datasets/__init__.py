@@ -38,7 +38,8 @@ def load(name: str, as_: str = "pandas") -> Any:
     """The data set called `name`.
 
     `as_` is "pandas" (categorical columns), "polars" (Enum columns), "arrow" (dictionary columns) or "dict" (NumPy arrays, factors
-    as arrays of their labels). The order of levels is that of the R original. Raises DataError for an unknown name or kind.
+    as arrays of their labels). The order of levels is that of the R original; a pandas frame has the units of its columns in
+    ``attrs["units"]``. Raises DataError for an unknown name or kind.
 
     Examples
     --------
@@ -51,7 +52,10 @@ def load(name: str, as_: str = "pandas") -> Any:
     makers = {"pandas": _pandas, "polars": _polars, "arrow": _arrow, "pyarrow": _arrow, "dict": _dict}
     if as_ not in makers:
         raise DataError(f'`as_` is "{as_}".', hint='It can be "pandas", "polars", "arrow" or "dict".')
-    return makers[as_](columns_of(entry(name)))
+    made = makers[as_](columns_of(entry(name)))
+    if as_ == "pandas":
+        made.attrs["units"] = {variable.name: variable.unit for variable in entry(name).variables if variable.unit}
+    return made
 
 
 def csv_text(name: str) -> str:

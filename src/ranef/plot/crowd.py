@@ -1,0 +1,45 @@
+"""Many points and many levels without a black blot: small and see-through marks, then hexagons; then some of the levels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ranef.design import Array
+from ranef.plot.style import BLUE
+
+MOST_POINTS = 4000  # above, hexagons
+MOST_LEVELS = 400  # intervals drawn one by one
+MOST_LINES = 60
+
+
+def points(ax: Any, x: Array, y: Array, *, color: str = BLUE, label: str | None = None, marker: str = "o") -> str:
+    """Draw the points; returns what a caption should say about it, which may be nothing."""
+    good = np.isfinite(x) & np.isfinite(y)
+    x, y, n = x[good], y[good], int(good.sum())
+    if n > MOST_POINTS:
+        return _hexagons(ax, x, y)
+    size, alpha = (14.0, 0.75) if n <= 150 else (9.0, 0.55) if n <= 600 else (5.0, 0.35)
+    ax.scatter(x, y, s=size, color=color, alpha=alpha, linewidths=0, label=label, marker=marker, zorder=2)
+    return ""
+
+
+def _hexagons(ax: Any, x: Array, y: Array) -> str:
+    from matplotlib.colors import LinearSegmentedColormap, LogNorm
+
+    shades = LinearSegmentedColormap.from_list("ranef_counts", ["#dbe9f4", "#7fb2d6", "#0072B2", "#00314d"])
+    cells = ax.hexbin(x, y, gridsize=(46, 26), mincnt=1, cmap=shades, norm=LogNorm(), linewidths=0.1, zorder=1)
+    most = int(cells.get_array().max())
+    return f"{len(x):,} points, counted in hexagons; the darkest holds {most:,}."
+
+
+def sampled(count: int, most: int) -> NDArray[np.intp]:
+    """At most `most` of the places 0, ..., count - 1, evenly spaced, the first and the last included."""
+    return np.arange(count) if count <= most else np.unique(np.linspace(0, count - 1, most).round().astype(np.intp))
+
+
+def said(shown: int, count: int, noun: str, how: str = "evenly spaced in that order") -> str:
+    """The sentence of a caption where some of many are drawn."""
+    return f"{shown:,} of {count:,} {noun} are drawn, {how}." if shown < count else ""
