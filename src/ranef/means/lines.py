@@ -42,7 +42,9 @@ def places(fit: Fit, x: str) -> list[Any]:
     """Where a line over `x` is evaluated: the levels of a factor, or evenly spaced numbers."""
     predictor = estimates_of(fit, None).predictors.get(x)
     if predictor is None:
-        raise ModelError(f"The fixed part has no predictor {x!r}.", hint=f"It has: {', '.join(estimates_of(fit, None).predictors)}.")
+        raise ModelError(
+            f"The fixed part has no predictor {x!r}.", hint=f"It has: {', '.join(estimates_of(fit, None).predictors)}."
+        )
     if predictor.levels is not None:
         return list(predictor.levels)
     assert predictor.values is not None

@@ -13,7 +13,7 @@ afterwards. The style holds inside of these functions only: matplotlib's own set
     the data           spaghetti, bands
     the fit            trajectories, effects, means, interaction, variance, pooling, shrinkage
     random effects     caterpillar, random_effects
-    residuals          residuals, scale_location, qq, acf, semivariogram, assumptions, influence
+    residuals          residuals, scale_location, qq, acf, semivariogram, assumptions, check, influence
     parameters         profile, bootstrap, matrix, covariance, optimizer
     designs            power
 
@@ -32,6 +32,7 @@ PUBLIC = {
     "bands": "bands",
     "bootstrap": "bootstrap",
     "caterpillar": "caterpillar",
+    "check": "check",
     "covariance": "matrix",
     "effects": "effects",
     "influence": "influence",
@@ -73,6 +74,7 @@ if TYPE_CHECKING:  # what type checkers see; kept equal to PUBLIC by a test
     from ranef.plot.pictures.bands import bands as bands
     from ranef.plot.pictures.bootstrap import bootstrap as bootstrap
     from ranef.plot.pictures.caterpillar import caterpillar as caterpillar
+    from ranef.plot.pictures.check import check as check
     from ranef.plot.pictures.correlogram import acf as acf
     from ranef.plot.pictures.correlogram import semivariogram as semivariogram
     from ranef.plot.pictures.effects import effects as effects

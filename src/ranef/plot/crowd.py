@@ -8,21 +8,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ranef.design import Array
-from ranef.plot.style import BLUE
+from ranef.plot.style import BLUE, GREY, INK
+from ranef.table import Table
 
 MOST_POINTS = 4000  # above, hexagons
 MOST_LEVELS = 400  # intervals drawn one by one
 MOST_LINES = 60
 
 
-def points(ax: Any, x: Array, y: Array, *, color: str = BLUE, label: str | None = None, marker: str = "o") -> str:
-    """Draw the points; returns what a caption should say about it, which may be nothing."""
+def points(ax: Any, x: Array, y: Array, *, color: str = BLUE, marker: str = "o", pale: bool = False) -> str:
+    """Draw the points, `pale` behind something else; returns what a caption should say about it, which may be nothing."""
     good = np.isfinite(x) & np.isfinite(y)
     x, y, n = x[good], y[good], int(good.sum())
     if n > MOST_POINTS:
         return _hexagons(ax, x, y)
     size, alpha = (14.0, 0.75) if n <= 150 else (9.0, 0.55) if n <= 600 else (5.0, 0.35)
-    ax.scatter(x, y, s=size, color=color, alpha=alpha, linewidths=0, label=label, marker=marker, zorder=2)
+    ax.scatter(x, y, s=size, color=color, alpha=0.6 * alpha if pale else alpha, linewidths=0, marker=marker, zorder=2)
     return ""
 
 
@@ -43,3 +44,14 @@ def sampled(count: int, most: int) -> NDArray[np.intp]:
 def said(shown: int, count: int, noun: str, how: str = "evenly spaced in that order") -> str:
     """The sentence of a caption where some of many are drawn."""
     return f"{shown:,} of {count:,} {noun} are drawn, {how}." if shown < count else ""
+
+
+def boxes(ax: Any, table: Table, at: Any, width: float, *, color: str = GREY, ink: str = INK, front: bool = True) -> None:
+    """Boxes of the quartiles in a table of `ranef.inference.views.spread`."""
+    names = ("med", "q1", "q3", "whislo", "whishi")
+    columns = ("median", "quarter", "three_quarters", "minimum", "maximum")
+    stats = [{**{n: row[c] for n, c in zip(names, columns, strict=True)}, "fliers": []} for row in table]
+    ax.bxp(
+        stats, positions=at, widths=width, showfliers=False, medianprops={"color": ink, "linewidth": 1.6}, manage_ticks=False,
+        boxprops={"color": color}, whiskerprops={"color": color}, capprops={"color": color}, zorder=3 if front else 1,
+    )  # fmt: skip

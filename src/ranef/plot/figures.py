@@ -15,7 +15,8 @@ from ranef.plot.style import GREY
 Size = tuple[float, float] | None
 SINGLE = (4.6, 3.4)  # inches
 PANEL = (2.9, 2.5)
-ASPECT = 0.5  # average width of a character over the size of its font
+SMALL = 7.0  # points, of captions
+ASPECT = 0.58  # average width of a character over the size of its font
 
 
 def one(ax: Any, size: Size, default: tuple[float, float] = SINGLE) -> Any:
@@ -31,8 +32,18 @@ def one(ax: Any, size: Size, default: tuple[float, float] = SINGLE) -> Any:
     return _figure(size or default).subplots()
 
 
-def several(ax: Any, count: int, size: Size, *, columns: int | None = None, panel: tuple[float, float] = PANEL) -> Any:
+def several(
+    ax: Any,
+    count: int,
+    size: Size,
+    *,
+    columns: int | None = None,
+    panel: tuple[float, float] = PANEL,
+    alone: tuple[float, float] = SINGLE,
+) -> Any:
     """(count,) array of Axes: the user's, in order, or a grid in a new figure, without empty panels.
+
+    `panel` is the size of one of several, `alone` of a single one.
 
     Raises ModelError for another number of Axes.
     """
@@ -43,7 +54,7 @@ def several(ax: Any, count: int, size: Size, *, columns: int | None = None, pane
         return found
     width = columns or (count if count <= 3 else 2 if count == 4 else 3 if count <= 9 else 4)
     height = math.ceil(count / width)
-    figure = _figure(size or ((panel[0] * width if width > 1 else SINGLE[0]), panel[1] * height if count > 1 else SINGLE[1]))
+    figure = _figure(size or (alone if count == 1 else (max(panel[0] * width, 3.4), panel[1] * height)))
     grid = figure.subplots(height, width, squeeze=False).ravel()
     for spare in grid[count:]:
         spare.remove()
@@ -57,17 +68,45 @@ def _figure(size: tuple[float, float]) -> Any:
 
 
 def caption(ax: Any, *sentences: str) -> None:
-    """Small grey sentences below the Axes, wrapped to their width; the layout makes room for them."""
-    said = " ".join(sentence for sentence in sentences if sentence)
+    """Small grey sentences below the Axes, or below the whole figure where it is ours and has no others; the layout makes room."""
+    said, figure = " ".join(sentence for sentence in sentences if sentence), ax.get_figure(root=True)
     if not said:
         return
-    size = 7.0
-    figure = ax.get_figure(root=True)
+    if _only([ax]):
+        _below_all(figure, said)
+        return
     room = ax.get_position().width * figure.get_size_inches()[0] + 0.3
-    lines = textwrap.fill(said, max(24, int(room * 72.0 / (size * ASPECT))))
     below = ("axes fraction", lambda renderer: _below(ax, renderer))
-    note = ax.annotate(lines, (0.0, 0.0), (0.0, -4.0), xycoords=below, textcoords="offset points", va="top", ha="left")
-    note.set(fontsize=size, color=GREY, gid="caption", annotation_clip=False)
+    lines, where = _wrapped(said, room), {"xycoords": below, "textcoords": "offset points", "va": "top", "ha": "left"}
+    note = ax.annotate(lines, (0.0, 0.0), (0.0, -4.0), **where)
+    note.set(fontsize=SMALL, color=GREY, gid="caption", annotation_clip=False)
+
+
+def caption_all(axes: Sequence[Any], *sentences: str) -> None:
+    """A caption of all panels: below the figure, or below the first panel where the figure has others."""
+    said = " ".join(sentence for sentence in sentences if sentence)
+    if said and _only(axes):
+        _below_all(axes[0].get_figure(root=True), said)
+    else:
+        caption(axes[0], said)
+
+
+def _only(axes: Sequence[Any]) -> bool:
+    """Is there nothing else in the figure, and does its layout make room for what is added?"""
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    figure = axes[0].get_figure(root=True)
+    others = [one for one in figure.axes if one.get_label() != "<colorbar>"]
+    return len(others) == len(axes) and isinstance(figure.get_layout_engine(), ConstrainedLayoutEngine)
+
+
+def _below_all(figure: Any, said: str) -> None:
+    lines = _wrapped(said, figure.get_size_inches()[0] - 0.15)
+    figure.supxlabel(lines, x=0.01, ha="left", fontsize=SMALL, color=GREY, gid="caption")
+
+
+def _wrapped(said: str, inches: float) -> str:
+    return textwrap.fill(said, max(24, int(72.0 * inches / (SMALL * ASPECT))))
 
 
 def _below(ax: Any, renderer: Any) -> Any:
@@ -76,44 +115,42 @@ def _below(ax: Any, renderer: Any) -> Any:
     return Bbox.union([box for box in (ax.xaxis.get_tightbbox(renderer), ax.get_window_extent(renderer)) if box is not None])
 
 
-def caption_all(axes: Sequence[Any], *sentences: str) -> None:
-    """A caption of all panels: below the first of the lowest row."""
-    said = " ".join(sentence for sentence in sentences if sentence)
-    figure = axes[0].get_figure(root=True)
-    if not said:
-        return
-    if len(axes) == 1 or len(axes) != len(figure.axes):
-        return caption(axes[-1 if len(axes) == 1 else 0], said)
-    size = 7.0
-    lines = textwrap.fill(said, max(24, int(figure.get_size_inches()[0] * 72.0 / (size * ASPECT)) - 4))
-    figure.supxlabel(lines, x=0.01, ha="left", fontsize=size, color=GREY, gid="caption")
-    return None
-
-
-def legend(ax: Any, title: str | None = None, *, columns: int | None = None) -> None:
-    """A legend above the Axes, where it cannot cover data."""
+def legend(ax: Any, title: str | None = None, *, over: Sequence[Any] = ()) -> None:
+    """A legend above the Axes, where it cannot cover data; above all panels where `over` names them and the figure is theirs."""
     handles, labels = ax.get_legend_handles_labels()
     if not handles:
         return
-    if columns is None:
-        columns = _fitting(ax, [title or "", *labels], len(handles))
-    drawn = ax.legend(
-        handles, labels, title=title, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=columns, borderaxespad=0.3, borderpad=0.0,
-        handlelength=2.2, columnspacing=1.2, handletextpad=0.5, alignment="left",
-    )  # fmt: skip
-    drawn.set_in_layout(True)
+    figure = ax.get_figure(root=True)
+    how = {
+        "borderaxespad": 0.3,
+        "handlelength": 2.6,
+        "columnspacing": 1.2,
+        "handletextpad": 0.5,
+        "alignment": "left",
+        "borderpad": 0.0,
+    }
+    if len(over) > 1 and len(over) == len(figure.axes):
+        figure.legend(
+            handles, labels, title=title, loc="outside upper left", ncols=_fitting(labels, figure.get_size_inches()[0]), **how
+        )
+        return
+    room = 0.95 * (ax.get_position().width * figure.get_size_inches()[0]) / 0.775
+    ax.legend(handles, labels, title=title, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=_fitting(labels, room), **how)
 
 
-def _fitting(ax: Any, labels: list[str], count: int) -> int:
-    """How many entries fit side by side."""
-    room = ax.get_position().width * ax.get_figure(root=True).get_size_inches()[0] * 72.0
-    entry = 8.0 * ASPECT * max(len(label) for label in labels[1:]) + 42.0
-    return max(1, min(count, int(room / entry)))
+def _fitting(labels: Sequence[str], inches: float) -> int:
+    """How many columns of entries fit side by side: all in one row, or columns of one width."""
+    size, extra = 8.0 * ASPECT, 40.0
+    room, widest = 72.0 * inches, size * max(map(len, labels)) + extra
+    if size * sum(map(len, labels)) + extra * len(labels) <= room:
+        return len(labels)
+    return max(1, min(len(labels), int(room / widest)))
 
 
 def level_ticks(ax: Any, names: Sequence[str], which: str = "x") -> None:
     """Names of levels at 0, 1, 2, ... turned where they would overlap."""
-    short = [name if len(name) <= 18 else name[:17] + "…" for name in map(str, names)]
+    most = 36 if which == "y" else 18
+    short = [name if len(name) <= most else name[: most - 1] + "…" for name in map(str, names)]
     if which == "y":
         ax.set_yticks(range(len(short)), short)
         return

@@ -12,15 +12,28 @@ if TYPE_CHECKING:
 
 
 def units(fit: Fit) -> dict[str, str]:
-    attrs = getattr((fit.model.recipe or {}).get("data"), "attrs", None)
-    found = attrs.get("units") if isinstance(attrs, dict) else None
-    return {str(name): str(unit) for name, unit in found.items() if unit} if isinstance(found, dict) else {}
+    return _units((fit.model.recipe or {}).get("data"))
 
 
 def with_unit(fit: Fit, name: str) -> str:
     """`Reaction (ms)`, or the name alone."""
-    unit = units(fit).get(name)
-    return f"{name} ({unit})" if unit else name
+    return _labelled(name, units(fit))
+
+
+def of_column(data: Any, name: str) -> str:
+    """The same for a column of a data frame."""
+    return _labelled(name, _units(data))
+
+
+def _units(data: Any) -> dict[str, str]:
+    attrs = getattr(data, "attrs", None)
+    found = attrs.get("units") if isinstance(attrs, dict) else None
+    return {str(name): str(unit) for name, unit in found.items() if unit} if isinstance(found, dict) else {}
+
+
+def _labelled(name: str, known: dict[str, str]) -> str:
+    unit = known.get(name)
+    return f"{name} ({unit})" if unit and unit.casefold() != name.casefold() else name
 
 
 def response(fit: Fit) -> str:
@@ -28,8 +41,8 @@ def response(fit: Fit) -> str:
 
 
 def level(fraction: float) -> str:
-    """`95 %`."""
-    return f"{100.0 * fraction:.4g} %"
+    """`95 %`, which no line is broken in."""
+    return f"{100.0 * fraction:.4g}\N{NO-BREAK SPACE}%"
 
 
 def number(value: float) -> str:

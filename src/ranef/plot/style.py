@@ -17,10 +17,19 @@ BLUE, VERMILLION, GREEN, ORANGE, PURPLE, SKY = "#0072B2", "#D55E00", "#009E73", 
 INK, GREY, PALE = "#1a1c1f", "#6b7178", "#c9cdd2"
 SERIES = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, INK)
 MARKS = ("o", "s", "^", "D", "v", "P", "X")
-DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)), (0, (9, 3)), (0, (3, 1, 1, 1, 1, 1)), (0, (1, 3)))
+DASHES: tuple[Any, ...] = (
+    "-",
+    (0, (5, 2)),
+    (0, (1.5, 1.5)),
+    (0, (6, 2, 1.5, 2)),
+    (0, (9, 3)),
+    (0, (3, 1, 1, 1, 1, 1)),
+    (0, (1, 3)),
+)
 
 RC: dict[str, Any] = {
-    "figure.facecolor": "white", "figure.dpi": 110, "figure.constrained_layout.h_pad": 0.06, "figure.constrained_layout.w_pad": 0.06,
+    "figure.facecolor": "white", "figure.dpi": 110,
+    "figure.constrained_layout.h_pad": 0.06, "figure.constrained_layout.w_pad": 0.06,
     "font.size": 9.0, "text.color": INK, "mathtext.default": "regular",
     "axes.facecolor": "white", "axes.edgecolor": GREY, "axes.labelcolor": INK, "axes.linewidth": 0.8, "axes.axisbelow": True,
     "axes.spines.top": False, "axes.spines.right": False, "axes.labelsize": 9.0, "axes.titlesize": 9.0, "axes.titleweight": "bold",
@@ -31,7 +40,8 @@ RC: dict[str, Any] = {
     "patch.linewidth": 0.8,
 }  # fmt: skip
 
-P, R = ParamSpec("P"), TypeVar("R")
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 @contextmanager
@@ -43,7 +53,9 @@ def style() -> Iterator[None]:
     try:
         from matplotlib import style as styles
     except ImportError as problem:
-        raise ModelError(f"Pictures need the package matplotlib ({problem}).", hint="Install it: pip install 'ranef[plot]'.") from None
+        raise ModelError(
+            f"Pictures need the package matplotlib ({problem}).", hint="Install it: pip install 'ranef[plot]'."
+        ) from None
     with styles.context(RC, after_reset=True):
         yield
 

@@ -1,4 +1,4 @@
-"""The covariance matrix that a model implies for the rows of one group: V = Z Omega Z' + R, over time or whatever tells the rows apart.
+"""The covariance matrix that a model implies for the rows of one group, over time or another column: V = Z Omega Z' + R.
 
 With a random intercept all covariances are alike (compound symmetry); with a random slope variances and correlations change over
 time. Laird and Ware (1982), Biometrics 38, 963-974, eq. 2.3.
@@ -39,6 +39,21 @@ def marginal_covariance(
         The column that labels and orders the rows; by default the numeric covariate of a random slope, else the row numbers.
 
     Raises ModelError for an unknown group or level, a saved model, and more than 200 rows.
+
+    Examples
+    --------
+    >>> import ranef
+    >>> m = ranef.lmm("Yield ~ 1 + (1 | Batch)", ranef.datasets.load("Dyestuff"))
+    >>> ranef.marginal_covariance(m)
+    Marginal covariance
+    Row        1        2        3        4        5
+    ------------------------------------------------
+    1    4215.30  1764.05  1764.05  1764.05  1764.05
+    2    1764.05  4215.30  1764.05  1764.05  1764.05
+    3    1764.05  1764.05  4215.30  1764.05  1764.05
+    4    1764.05  1764.05  1764.05  4215.30  1764.05
+    5    1764.05  1764.05  1764.05  1764.05  4215.30
+    Implied by the model for the 5 rows of one level of Batch.
     """
     needs_rows(fit, "marginal_covariance()")
     grouping = top_grouping(fit, group)

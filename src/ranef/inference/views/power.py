@@ -19,6 +19,16 @@ def power_curves(**design: Any) -> Table:
 
     Give effect, clusters and size; any of them, and `icc`, may be a sequence. Columns: those of `power_two_level`, and icc where
     several were asked for. Raises ModelError where nothing is a sequence, and as `power_two_level` does.
+
+    Examples
+    --------
+    >>> import ranef
+    >>> table = ranef.power_curves(effect=0.5, clusters=[10, 20, 40], size=20, icc=0.1)
+    >>> table.frame[["clusters", "power"]].round(3)
+       clusters  power
+    0        10  0.447
+    1        20  0.793
+    2        40  0.981
     """
     many = {name: list(values) for name, values in design.items() if isinstance(values, Sequence | np.ndarray) and name != "level"}
     if not many:

@@ -48,6 +48,21 @@ def acf(
         Of the residuals: see `Fit.residuals`; ``"conditional"`` or ``"marginal"``.
 
     Raises ModelError where no group has two rows; DataError for a column that is unknown or no number.
+
+    Examples
+    --------
+    >>> import ranef
+    >>> m = ranef.lmm("Reaction ~ Days + (Days | Subject)", ranef.datasets.load("sleepstudy"))
+    >>> ranef.acf(m, time="Days", max_lag=3)
+    Autocorrelation
+    Lag   Corr.  Pairs     Lower    Upper
+    -------------------------------------
+      0   1.000    180  -0.14609  0.14609
+      1   0.116    162  -0.15399  0.15399
+      2  -0.167    144  -0.16333  0.16333
+      3  -0.336    126  -0.17461  0.17461
+    Conditional Pearson residuals; the limits are those of no correlation.
+    Intervals hold with probability 0.95.
     """
     e = np.asarray(fit.residuals(kind, residuals), dtype=float)
     codes, order = _ordered(fit, group, time)
@@ -63,7 +78,7 @@ def acf(
         correlation = np.array([value / count for value, count in found]) / total
         half = ndtri(0.5 * (1.0 + level)) / np.sqrt(pairs)
     columns = {"lag": np.arange(len(found)), "correlation": correlation, "pairs": pairs, "conf_low": -half, "conf_high": half}
-    notes = (f"{residuals.capitalize()} {kind} residuals; the limits are those of no correlation.",)
+    notes = (f"{_words(kind, residuals)}; the limits are those of no correlation.",)
     return Table(columns, title="Autocorrelation", notes=notes, level=level, frame_kind=fit.model.rows.frame)
 
 
@@ -77,6 +92,20 @@ def semivariogram(
     note tells the total. Large data: groups are taken evenly until there are two million pairs.
 
     Raises ModelError where no group has two rows; DataError for a column that is unknown or no number.
+
+    Examples
+    --------
+    >>> import ranef
+    >>> m = ranef.lmm("Reaction ~ Days + (Days | Subject)", ranef.datasets.load("sleepstudy"))
+    >>> ranef.semivariogram(m, "Days", bins=4)
+    Semivariogram
+    Distance  Semivariance  Pairs
+    -----------------------------
+       1.000         132.6    162
+       2.467         225.0    270
+       4.455         275.0    198
+       7.000         331.0    180
+    Marginal Pearson residuals; their variance is 605.362.
     """
     e = np.asarray(fit.residuals(kind, residuals), dtype=float)
     t = _numbers(fit, time)
@@ -90,7 +119,7 @@ def semivariogram(
         "distance": np.bincount(place, distance) / count, "semivariance": np.bincount(place, half) / count, "pairs": count,
     }  # fmt: skip
     total = float(np.mean(e**2))
-    notes = (f"{residuals.capitalize()} {kind} residuals; their variance is {total:.6g}.",)
+    notes = (f"{_words(kind, residuals)}; their variance is {total:.6g}.",)
     return Table(columns, title="Semivariogram", notes=notes, frame_kind=fit.model.rows.frame)
 
 
@@ -146,3 +175,7 @@ def _classes(distance: Array, bins: int) -> NDArray[np.intp]:
     middle = (np.cumsum(count) - 0.5 * count) / len(distance)
     owner = np.minimum((middle * bins).astype(np.intp), bins - 1)
     return np.unique(owner, return_inverse=True)[1][place].astype(np.intp)
+
+
+def _words(kind: str, residuals: str) -> str:
+    return f"{residuals.capitalize()} {'Pearson' if kind == 'pearson' else kind} residuals"

@@ -23,7 +23,7 @@ def spread(values: Array, codes: Codes, levels: Any) -> Table:
     edges = np.flatnonzero(np.diff(own, prepend=-1, append=len(levels)))
     rows = [_summary(part) for part in np.split(ordered, edges[1:-1])] if len(own) else []
     names = ("rows", "mean", "std_dev", "minimum", "quarter", "median", "three_quarters", "maximum")
-    columns = dict(zip(names, map(np.array, zip(*rows, strict=True)), strict=True)) if rows else {name: [] for name in names}
+    columns = dict(zip(names, np.array(rows).reshape(-1, len(names)).T, strict=True))
     return Table({"level": [levels[code] for code in own[edges[:-1]]], **columns}, title="Spread by level")
 
 

@@ -21,6 +21,12 @@ def assumptions(fit: Fit, *, ax: Any = None, size: Size = None) -> Any:
 
     Independence is shown by group where the model has groups (boxes away from zero: the group is not fully accounted for), else
     along the rows. `ranef.check` gives the tests and the words.
+
+    Examples
+    --------
+    >>> import ranef
+    >>> m = ranef.lm("distance ~ age", ranef.datasets.load("Orthodont"))
+    >>> axes = ranef.plot.assumptions(m)
     """
     axes = several(ax, 4, size, panel=(3.4, 2.7))
     residuals(fit, ax=axes[0])

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 
 @picture
-def bands(fit: Fit, x: str | None = None, by: str | None = None, *, residuals: bool = False, ax: Any = None, size: Size = None) -> Any:
+def bands(
+    fit: Fit, x: str | None = None, by: str | None = None, *, residuals: bool = False, ax: Any = None, size: Size = None
+) -> Any:
     """The observations, a line for the mean, and a grey band of one standard deviation on either side.
 
     Parameters
@@ -28,6 +30,12 @@ def bands(fit: Fit, x: str | None = None, by: str | None = None, *, residuals: b
         A factor: each level has its own line and its own band.
     residuals
         Draw the residuals, too, as thin lines from each observation to its mean.
+
+    Examples
+    --------
+    >>> import ranef
+    >>> m = ranef.lm("distance ~ age * Sex", ranef.datasets.load("Orthodont"))
+    >>> ax = ranef.plot.bands(m, "age", by="Sex")
     """
     ax, table = one(ax, size), mean_bands(fit, x, by)
     groups = np.asarray(table["by"], dtype=object) if by is not None else np.full(len(table), None, dtype=object)

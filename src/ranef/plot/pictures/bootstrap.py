@@ -22,6 +22,12 @@ def bootstrap(source: Bootstrap, which: str | list[str] | None = None, *, ax: An
 
     `source` is the answer of `ranef.bootstrap(m, n)`. `which` names parameters as its table does, or "fixed" or "ran_pars". A
     spike at zero are refits whose variance is on the boundary.
+
+    Examples
+    --------
+    >>> import ranef
+    >>> m = ranef.lmm("Reaction ~ Days + (Days | Subject)", ranef.datasets.load("sleepstudy"))
+    >>> axes = ranef.plot.bootstrap(ranef.bootstrap(m, 200, seed=1))
     """
     table = source.intervals
     wanted = None if which is None else {which} if isinstance(which, str) else set(which)
@@ -45,7 +51,9 @@ def _panel(ax: Any, draws: Any, row: dict[str, Any]) -> None:
     if not len(known):
         ax.text(0.5, 0.5, "not defined", transform=ax.transAxes, ha="center")
         return
-    counts, _, _ = ax.hist(known, bins="auto" if len(np.unique(known)) > 10 else 10, color=BLUE, alpha=0.45, edgecolor="white", linewidth=0.3)
+    counts, _, _ = ax.hist(
+        known, bins="auto" if len(np.unique(known)) > 10 else 10, color=BLUE, alpha=0.45, edgecolor="white", linewidth=0.3
+    )
     top = float(counts.max())
     ax.axvline(row["estimate"], color=INK, linewidth=1.2)
     ax.plot([row["conf_low"], row["conf_high"]], [-0.06 * top] * 2, color=VERMILLION, linewidth=3.0, solid_capstyle="butt")

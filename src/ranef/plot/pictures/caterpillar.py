@@ -27,10 +27,16 @@ def caterpillar(
 
     Intervals that exclude zero are dark with a filled mark, others pale with an open one. Up to sixty levels have their names;
     of more than four hundred some are drawn, evenly spaced in their order. The intervals take the parameters as known.
+
+    Examples
+    --------
+    >>> import ranef
+    >>> m = ranef.lmm("Reaction ~ Days + (Days | Subject)", ranef.datasets.load("sleepstudy"))
+    >>> axes = ranef.plot.caterpillar(m)
     """
     panels = _panels(fit, group, term)
     tall = max(_height(len(factor.levels)) for factor, _ in panels)
-    axes = several(ax, len(panels), size, panel=(3.2, tall))
+    axes = several(ax, len(panels), size, panel=(3.2, tall), alone=(4.6, tall if tall > 2.6 else 3.0))
     table = fit.ranef()
     notes = [_panel(axis, table, factor, name, float(ndtri(0.5 * (1.0 + level)))) for axis, (factor, name) in zip(axes, panels)]
     for axis, (factor, name) in zip(axes, panels, strict=True):
@@ -65,7 +71,7 @@ def _panel(ax: Any, table: Any, factor: Any, name: str, z: float) -> str:
     if len(factor.levels) <= MOST_NAMES:
         _named(ax, middle, half)
         level_ticks(ax, [labels.text(factor.levels[i]) for i in order], "y")
-        ax.set(xlabel=name if name != "(Intercept)" else "Deviation of the intercept", ylabel=factor.name)
+        ax.set(xlabel=f"Deviation of {name}" if name != "(Intercept)" else "Deviation of the intercept", ylabel=factor.name)
         ax.margins(y=0.02)
         zero_line(ax, vertical=True)
         return ""

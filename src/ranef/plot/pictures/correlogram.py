@@ -18,10 +18,18 @@ if TYPE_CHECKING:
 
 
 @picture
-def acf(source: Fit | Table, group: str | None = None, time: str | None = None, *, ax: Any = None, size: Size = None, **options: Any) -> Any:
+def acf(
+    source: Fit | Table, group: str | None = None, time: str | None = None, *, ax: Any = None, size: Size = None, **options: Any
+) -> Any:
     """Autocorrelations of the residuals within groups, lag by lag; without correlation they lie in the band.
 
     `source` is the table of `ranef.acf`, or a fit, for which it is made with `group`, `time` and `options`.
+
+    Examples
+    --------
+    >>> import ranef
+    >>> m = ranef.lmm("Reaction ~ Days + (Days | Subject)", ranef.datasets.load("sleepstudy"))
+    >>> ax = ranef.plot.acf(m, time="Days")
     """
     table = source if isinstance(source, Table) else correlations(source, group, time, **options)
     ax = one(ax, size)
@@ -45,15 +53,21 @@ def semivariogram(
     """Half the mean squared difference of residuals against their distance in time; the area of a mark is its number of pairs.
 
     `source` is the table of `ranef.semivariogram`, or a fit with the numeric column `time`.
+
+    Examples
+    --------
+    >>> import ranef
+    >>> m = ranef.lmm("Reaction ~ Days + (Days | Subject)", ranef.datasets.load("sleepstudy"))
+    >>> ax = ranef.plot.semivariogram(m, "Days")
     """
     from ranef.means.lines import axis_of
 
-    unit, name = "", time
+    name = time
     if isinstance(source, Table):
         table = source
     else:
         name = axis_of(source) if time is None else time
-        table, unit = semivariances(source, name, group, **options), labels.units(source).get(name, "")
+        table, name = semivariances(source, name, group, **options), labels.with_unit(source, name)
     ax = one(ax, size)
     distance, value, pairs = (np.asarray(table[column], dtype=float) for column in ("distance", "semivariance", "pairs"))
     ax.plot(distance, value, color=BLUE, linewidth=1.0, zorder=1)
@@ -61,8 +75,7 @@ def semivariogram(
     total = _total(table)
     if total is not None:
         zero_line(ax, total)
-    what = f"Distance in {name}" if name else "Distance"
-    ax.set(xlabel=f"{what} ({unit})" if unit else what, ylabel="Semivariance", xlim=(0.0, None))
+    ax.set(xlabel=f"Distance in {name}" if name else "Distance", ylabel="Semivariance", xlim=(0.0, None))
     ax.set_ylim(0.0, 1.08 * max(float(value.max()), total or 0.0))
     caption(ax, *table.notes, "Broken line: that variance. The area of a mark is its number of pairs.")
     return ax
@@ -72,5 +85,3 @@ def _total(table: Table) -> float | None:
     """The variance that the note of the table tells."""
     words = table.notes[0].rsplit("variance is ", 1) if table.notes else []
     return float(words[1].rstrip(".")) if len(words) == 2 else None
-
-

@@ -33,6 +33,12 @@ def effects(
         Whether the intercept is drawn, whose size says little beside the others.
     standardised
         Effects in standard deviations, so that covariates in different units can be compared.
+
+    Examples
+    --------
+    >>> import ranef
+    >>> m = ranef.lmm("yield ~ nitro * Variety + (1 | Block / Variety)", ranef.datasets.load("Oats"))
+    >>> ax = ranef.plot.effects(m)
     """
     named = fits if isinstance(fits, Mapping) else {"": fits}
     tables = {name: _table(one_, standardised, level) for name, one_ in named.items()}
@@ -88,7 +94,7 @@ def _axis(fits: Any, standardised: bool) -> str:
     first = next(iter(fits.values())) if isinstance(fits, Mapping) else fits
     if isinstance(first, Table):
         return "Estimate"
-    return "Standardised coefficient" if standardised else f"Effect on {labels.response(first)}"
+    return "Standardised coefficient" if standardised else _folded(f"Effect on {labels.response(first)}")
 
 
 def _about(fits: Any) -> str:
@@ -98,3 +104,8 @@ def _about(fits: Any) -> str:
 
     first = next(iter(fits.values())) if isinstance(fits, Mapping) else fits
     return "" if isinstance(first, Table) else f"{DDF[first.ddf]}."
+
+
+def _folded(label: str) -> str:
+    """The unit in a line of its own where the label is long."""
+    return label.replace(" (", "\n(", 1) if len(label) > 24 else label

@@ -19,14 +19,20 @@ if TYPE_CHECKING:
 MOST_NAMES = 40
 NAMED = 5  # the largest that get their names
 WORDS = {
-    "cooks_distance": "Cook's distance", "cooks_theta": "Cook's distance of the variances", "covratio": "COVRATIO", "sigma": "σ without",
+    "cooks_distance": "Cook's distance", "cooks_theta": "Cook's distance of the variances", "covratio": "COVRATIO",
+    "sigma": "σ without",
     "hat": "Leverage", "dffits": "DFFITS", "cooks_conditional": "Cook's distance (conditional)",
 }  # fmt: skip
 
 
 @picture
 def influence(
-    source: Influence | Fit, what: str | Literal["dfbetas", "leverage"] = "cooks_distance", *, ax: Any = None, size: Size = None, **options: Any
+    source: Influence | Fit,
+    what: str | Literal["dfbetas", "leverage"] = "cooks_distance",
+    *,
+    ax: Any = None,
+    size: Size = None,
+    **options: Any,
 ) -> Any:
     """A needle for each cluster or row; the five largest have their names.
 
@@ -37,6 +43,13 @@ def influence(
     what
         A column of its table, such as ``"cooks_distance"`` or ``"cooks_theta"``; ``"dfbetas"``: a panel for each coefficient;
         ``"leverage"``: the residuals against their leverage (by row only), the size of a mark Cook's distance.
+
+    Examples
+    --------
+    >>> import ranef
+    >>> m = ranef.lmm("Reaction ~ Days + (Days | Subject)", ranef.datasets.load("sleepstudy"))
+    >>> ax = ranef.plot.influence(m)
+    >>> axes = ranef.plot.influence(m, "dfbetas")
     """
     found = _influence(source, what, options)
     if what == "leverage":
@@ -48,18 +61,33 @@ def influence(
             _needles(axis, found, np.asarray(found.dfbetas[name], dtype=float), f"DFBETAS of\n{name}")
             for limit in (-1.0, 1.0):
                 zero_line(axis, limit * 2.0 / np.sqrt(len(found.cooks)))
-        caption_all(axes, "Change of the coefficient in standard errors when a level is left out. Broken lines: ±2/√m.", _method(found))
+        for axis in axes:
+            place = axis.get_subplotspec()
+            if place is not None and not place.is_last_row():
+                axis.set_xlabel("")
+        caption_all(
+            axes, "Change of the coefficient in standard errors when a level is left out. Broken lines: ±2/√m.", _method(found)
+        )
         return axes if len(axes) > 1 else axes[0]
     if what not in found.table:
-        raise ModelError(f"The table of influence has no column {what!r}.", hint=f"It has: {', '.join(found.table.columns)}, dfbetas.")
+        raise ModelError(
+            f"The table of influence has no column {what!r}.", hint=f"It has: {', '.join(found.table.columns)}, dfbetas."
+        )
     axis = several(ax, 1, size)[0]
     _needles(axis, found, np.asarray(found.table[what], dtype=float), WORDS.get(what, what))
     if what.startswith("cooks_d"):
-        zero_line(axis, 4.0 / len(found.cooks))
-        caption_all([axis], f"Broken line: 4/m, m = {len(found.cooks):,}, above which one looks closer.", _method(found))
+        caption_all([axis], _limit(axis, 4.0 / len(found.cooks)), _method(found))
     else:
         caption_all([axis], _method(found))
     return axis
+
+
+def _limit(ax: Any, value: float) -> str:
+    """The usual limit, where there is something near it."""
+    if value > ax.get_ylim()[1]:
+        return f"All are below 4/m = {value:.2g}, above which one looks closer."
+    zero_line(ax, value)
+    return f"Broken line: 4/m = {value:.2g}, above which one looks closer."
 
 
 def _influence(source: Any, what: str, options: Any) -> Influence:
@@ -67,7 +95,8 @@ def _influence(source: Any, what: str, options: Any) -> Influence:
 
     if not isinstance(source, Fit):
         return source
-    return influential(source, **({"by": "row"} if what == "leverage" and "by" not in options else {}), **options)
+    by = options.pop("by", "row" if what == "leverage" else None)
+    return influential(source, by, **options)
 
 
 def _method(found: Influence) -> str:
@@ -88,14 +117,16 @@ def _needles(ax: Any, found: Influence, values: Array, what: str) -> None:
     if not many:
         ax.plot(at, values, "o", color=BLUE, markersize=3.4)
     size = np.where(np.isfinite(values), np.abs(values - base), 0.0)
-    top = np.argsort(size)[-min(NAMED, len(values)) :] if what != "σ without" else []
+    top = np.argsort(size)[-min(NAMED, len(values)) :] if what != "σ without" else np.zeros(0, dtype=np.intp)
     ax.plot(at[top], values[top], "o", color=VERMILLION, markersize=4.2, zorder=3)
     if not many:
         level_ticks(ax, names)
         ax.set_xlabel(found.by)
     else:
         _label(ax, at, values, [i for i in top if size[i] > 0.0], names)
-        ax.set_xlabel(f"{found.by}, {len(values):,} in the order of the data" if found.by == "row" else f"{found.by}, {len(values):,} levels")
+        ax.set_xlabel(
+            f"{found.by}, {len(values):,} in the order of the data" if found.by == "row" else f"{found.by}, {len(values):,} levels"
+        )
     if base == 0.0 and np.nanmin(values) >= 0.0:
         ax.set_ylim(0.0, 1.12 * np.nanmax(values) if np.nanmax(values) > 0 else 1.0)
     else:

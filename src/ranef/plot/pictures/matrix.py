@@ -26,6 +26,12 @@ def matrix(table: Table | Any, *, numbers: bool | None = None, ax: Any = None, s
 
     A matrix with a unit diagonal is a correlation, coloured from -1 to 1 about white; others are coloured about zero. `numbers`
     writes the entries into the cells, by default up to twelve rows.
+
+    Examples
+    --------
+    >>> import ranef
+    >>> m = ranef.lmm("Reaction ~ Days + (Days | Subject)", ranef.datasets.load("sleepstudy"))
+    >>> ax = ranef.plot.matrix(m.cov_params())
     """
     name, names, values = _read(table)
     ax = one(ax, size, (4.2, 3.6))
@@ -45,6 +51,12 @@ def covariance(
     """The covariance (or correlation) that the model implies for the rows of one level of a grouping factor, in the order of `x`.
 
     See `ranef.marginal_covariance`, whose table this draws.
+
+    Examples
+    --------
+    >>> import ranef
+    >>> m = ranef.lmm("Reaction ~ Days + (Days | Subject)", ranef.datasets.load("sleepstudy"))
+    >>> ax = ranef.plot.covariance(m, correlation=True)
     """
     table = marginal_covariance(fit, group, x=x, correlation=correlation)
     name, names, values = _read(table)
@@ -96,5 +108,9 @@ def _numbers(ax: Any, values: Any, most: float, unit: bool) -> None:
     size = 7.5 if len(values) <= 8 else 5.5
     for i, j in np.ndindex(*values.shape):
         color = "white" if abs(values[i, j]) > 0.8 * most else INK
-        text = f"{values[i, j]:.2f}" if unit else f"{values[i, j]:.3g}"
+        text = f"{values[i, j]:.2f}" if unit else _number(values[i, j])
         ax.text(j, i, text.replace("-", "\N{MINUS SIGN}"), ha="center", va="center", fontsize=size, color=color)
+
+
+def _number(value: float) -> str:
+    return f"{value:.3g}" if abs(value) < 999.5 else f"{value:.0f}" if abs(value) < 1e6 else f"{value:.1e}"

@@ -12,6 +12,7 @@ from ranef.errors import ModelError
 from ranef.fit.fit import Fit
 from ranef.fit.rows import has_rows
 from ranef.inference.views.columns import Values, column, crossed
+from ranef.inference.views.spread import spread
 from ranef.means.emmeans import MeansAndContrasts, emmeans
 from ranef.means.estimates import FitEstimates
 from ranef.means.marginal import Marginal
@@ -39,6 +40,12 @@ def means(
         the axis, a second one has colours and marks, `by` divides panels.
     data
         Whether the observations are drawn behind the means.
+
+    Examples
+    --------
+    >>> import ranef
+    >>> m = ranef.lmm("score ~ Machine + (1 | Worker) + (1 | Worker:Machine)", ranef.datasets.load("Machines"))
+    >>> ax = ranef.plot.means(ranef.emmeans(m, "Machine"))
     """
     return _draw(_marginal(source, specs, by, options), data=data, joined=False, ax=ax, size=size)
 
@@ -51,6 +58,12 @@ def interaction(
     """Marginal means over `x`, joined by a line for each level of `trace`: parallel lines are no interaction.
 
     `source` is a fit, or the answer of ``ranef.emmeans(m, [x, trace])``; `by` divides panels, `data` draws the observations behind.
+
+    Examples
+    --------
+    >>> import ranef
+    >>> m = ranef.lmm("yield ~ nitroF * Variety + (1 | Block / Variety)", ranef.datasets.load("Oats"))
+    >>> ax = ranef.plot.interaction(m, "nitroF", "Variety")
     """
     specs = [name for name in (x, trace) if name is not None] or None
     return _draw(_marginal(source, specs, by, options), data=data, joined=True, ax=ax, size=size)
@@ -82,8 +95,8 @@ def _draw(found: Marginal, *, data: bool, joined: bool, ax: Any, size: Size) -> 
         axis.set(xlabel=_name(found, x), ylabel=_response(found))
     if len(axes) > 1:
         _share(axes)
-    legend(axes[0], ", ".join(rest) or None)
-    spacing = "Points: observations." if data and _fit(found) is not None else ""
+    legend(axes[0], ", ".join(rest) or None, over=axes)
+    spacing = _behind(found) if data else ""
     notes = [note for note in f.about if not note.startswith("At: ")]
     caption_all(axes, f"{labels.level(found.level or 0.95)} intervals.", spacing, *notes)
     return axes if len(axes) > 1 else axes[0]
@@ -116,7 +129,16 @@ def _panel(ax: Any, found: Marginal, rows: Any, x: str, how: tuple[list[str], bo
             continue
         ax.vlines(shifted, low[own], high[own], color=mark["color"], linewidth=1.5, zorder=3)
         line = mark["linestyle"] if joined else "none"
-        ax.plot(shifted, middle[own], color=mark["color"], marker=mark["marker"], linestyle=line, markersize=5.0, zorder=4, label=group or None)
+        ax.plot(
+            shifted,
+            middle[own],
+            color=mark["color"],
+            marker=mark["marker"],
+            linestyle=line,
+            markersize=5.0,
+            zorder=4,
+            label=group or None,
+        )
     if not numbers:
         level_ticks(ax, [labels.text(level) for level in levels])
         ax.set_xlim(-0.6, len(levels) - 0.4)
@@ -128,7 +150,7 @@ def _width(levels: list[Any], numbers: bool) -> float:
 
 
 def _shift(place: int, count: int, width: float) -> float:
-    return 0.0 if count == 1 else (place - 0.5 * (count - 1)) * min(0.14, 0.5 / count) * width
+    return 0.0 if count == 1 else (place - 0.5 * (count - 1)) * min(0.22, 0.6 / count) * width
 
 
 def _numbers(found: Marginal, x: str) -> bool:
@@ -150,12 +172,17 @@ def _observations(ax: Any, found: Marginal, rows: Any, x: str, how: tuple[list[A
         order = {labels.text(level): float(k) for k, level in enumerate(levels)}
         place = np.array([order.get(labels.text(level), np.nan) for level in factor.levels] + [np.nan])[factor.codes]
     assert place is not None
-    jitter = np.random.default_rng(0).uniform(-0.035, 0.035, len(y)) * width
-    for k, group in enumerate(groups):
-        own = series_of == k
+    half = min(0.13, 0.2 / len(groups)) * width
+    jitter = np.random.default_rng(0).uniform(-half, half, len(y))
+    for k in range(len(groups)):
+        own = np.flatnonzero((series_of == k) & np.isfinite(place))
         color, mark = (series(k)["color"], series(k)["marker"]) if len(groups) > 1 else (GREY, "o")
-        near = 0.5 * jitter if numbers else jitter + _shift(k, len(groups), width)
-        crowd.points(ax, (place + near)[own], y[own], color=color, marker=mark)
+        shift = 0.0 if numbers and len(levels) > NUMBERS else _shift(k, len(groups), width)
+        if len(y) > crowd.MOST_POINTS:
+            values, codes = np.unique(place[own], return_inverse=True)
+            crowd.boxes(ax, spread(y[own], codes, values), values + shift, 2.5 * half, color=color, ink=color, front=False)
+        else:
+            crowd.points(ax, (place + jitter)[own] + shift, y[own], color=color, marker=mark, pale=True)
 
 
 def _series(found: Marginal, fit: Fit, x: str, rows: Any) -> Any:
@@ -189,6 +216,13 @@ def _fit(found: Marginal) -> Fit | None:
     estimates = found.functions.estimates
     usable = isinstance(estimates, FitEstimates) and has_rows(estimates.fit) and found.functions.kind == "mean"
     return estimates.fit if usable and isinstance(estimates, FitEstimates) else None
+
+
+def _behind(found: Marginal) -> str:
+    fit = _fit(found)
+    if fit is None:
+        return ""
+    return "Points: observations." if fit.nobs <= crowd.MOST_POINTS else "Boxes: quartiles of the observations, with whiskers."
 
 
 def _name(found: Marginal, x: str) -> str:

@@ -18,7 +18,11 @@ if TYPE_CHECKING:
     from ranef.fit.fit import Fit
     from ranef.table import Table
 
-WAYS = {"no": (VERMILLION, (0, (5, 2)), "no pooling"), "partial": (BLUE, "-", "partial pooling"), "complete": (INK, (0, (1, 1.5)), "complete pooling")}
+WAYS = {
+    "no": (VERMILLION, (0, (5, 2)), "no pooling"),
+    "partial": (BLUE, "-", "partial pooling"),
+    "complete": (INK, (0, (1, 1.5)), "complete pooling"),
+}
 
 
 @picture
@@ -27,6 +31,12 @@ def pooling(fit: Fit, group: str | None = None, *, most: int = 12, ax: Any = Non
 
     For models with a random intercept, or an intercept and the slope of one numeric covariate. The levels are chosen evenly in
     the order of the coefficient that varies most by itself. Raises ModelError for other models.
+
+    Examples
+    --------
+    >>> import ranef
+    >>> m = ranef.lmm("Reaction ~ Days + (Days | Subject)", ranef.datasets.load("sleepstudy"))
+    >>> axes = ranef.plot.pooling(m)
     """
     table = pooled(fit, group)
     name, x = str(table["group"][0]), _covariate(fit, table)
@@ -84,11 +94,12 @@ def _frame(axes: Any, fit: Fit, x: str | None) -> None:
     limits = np.array([[*axis.get_xlim(), *axis.get_ylim()] for axis in axes])
     for axis in axes:
         axis.set(xlim=(limits[:, 0].min(), limits[:, 1].max()), ylim=(limits[:, 2].min(), limits[:, 3].max()))
-        axis.locator_params(axis="x", nbins=4)
+        axis.locator_params(axis="x", nbins=4, steps=[1, 2, 5, 10])
         axis.locator_params(axis="y", nbins=4)
-        spec = axis.get_subplotspec()
-        if spec is not None and not spec.is_first_col():
-            axis.tick_params(labelleft=False)
-    bottom = [axis for axis in axes if axis.get_subplotspec() is None or axis.get_subplotspec().is_last_row()]
-    bottom[0].set_xlabel(labels.with_unit(fit, x) if x else "Row of the level")
-    axes[0].set_ylabel(labels.response(fit))
+    width = len({axis.get_position().x0 for axis in axes})
+    for place, axis in enumerate(axes):
+        axis.tick_params(labelleft=place % width == 0, labelbottom=place + width >= len(axes))
+    rows = -(-len(axes) // width)
+    axes[(rows - 1) // 2 * width].set_ylabel(labels.response(fit))
+    bottom = axes[(rows - 1) * width :]
+    bottom[(len(bottom) - 1) // 2].set_xlabel(labels.with_unit(fit, x) if x else "Row of the level")

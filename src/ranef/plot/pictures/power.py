@@ -13,18 +13,27 @@ from ranef.plot.figures import Size, caption, legend, one, zero_line
 from ranef.plot.style import picture, series
 from ranef.table import Table
 
-WORDS = {"clusters": "Number of clusters", "cluster_size": "Rows in each cluster", "effect_size": "Effect", "icc": "Intraclass correlation"}
+WORDS = {
+    "clusters": "Number of clusters",
+    "cluster_size": "Rows in each cluster",
+    "effect_size": "Effect",
+    "icc": "Intraclass correlation",
+}
 
 
 @picture
-def power(source: Table | None = None, *, target: float | None = 0.8, ax: Any = None, size: Size = None, **design: Any) -> Any:
+def power(source: Table | None = None, *, target: float | None = 0.8, ax: Any = None, figsize: Size = None, **design: Any) -> Any:
     """The power of two-level designs over whatever has most values; other columns that vary give a curve each.
 
-    `source` is the table of `ranef.power_curves`; without one it is made from `design`:
-    ``power(effect=0.5, clusters=range(4, 61, 2), cluster_size=[5, 20], icc=0.1)``. `target` is the power that one wants.
+    `source` is the table of `ranef.power_curves`; without one it is made from `design`, where `size` is the rows of a cluster (the
+    size of the figure is `figsize`):
+    ``power(effect=0.5, clusters=range(4, 61, 4), size=[5, 20], icc=0.1)``. `target` is the power that one wants.
+
+    Examples
+    --------
+    >>> import ranef
+    >>> ax = ranef.plot.power(effect=0.5, clusters=range(4, 61, 4), size=[5, 20], icc=0.1)
     """
-    if source is None and "cluster_size" in design:
-        design["size"] = design.pop("cluster_size")
     table = power_curves(**design) if source is None else source
     varying = {name: np.unique(np.asarray(table[name], dtype=float)) for name in WORDS if name in table}
     varying = {name: values for name, values in varying.items() if len(values) > 1}
@@ -32,7 +41,7 @@ def power(source: Table | None = None, *, target: float | None = 0.8, ax: Any = 
         raise ModelError("The table holds no power curve.", hint="Make one with ranef.power_curves(...).")
     x = max(varying, key=lambda name: len(varying[name]))
     others = [name for name in varying if name != x]
-    ax = one(ax, size)
+    ax = one(ax, figsize)
     for k, (name, rows) in enumerate(_curves(table, others).items()):
         at = np.asarray(table[x], dtype=float)[rows]
         order = np.argsort(at)

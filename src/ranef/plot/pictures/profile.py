@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -30,6 +31,13 @@ def profile(
         bar below the curve is the profile interval.
     density
         The confidence density; the shaded part is the interval.
+
+    Examples
+    --------
+    >>> import ranef
+    >>> m = ranef.lmm("Reaction ~ Days + (Days | Subject)", ranef.datasets.load("sleepstudy"))
+    >>> axes = ranef.plot.profile(ranef.profile(m))
+    >>> axes = ranef.plot.profile(m, "density")
     """
     if kind not in ("zeta", "density"):
         raise ModelError(f"kind={kind!r} is not known.", hint='Use "zeta" or "density".')
@@ -44,7 +52,7 @@ def profile(
         if place is None or place.is_first_col():
             axis.set_ylabel("ζ" if kind == "zeta" else "Density")
     said = "Bars: intervals" if kind == "zeta" else "Shaded: intervals"
-    caption_all(axes, f"{said} of {labels.level(found.level)} by the profile likelihood; a broken line or tick marks the estimate.")
+    caption_all(axes, f"{said} of {labels.level(found.level)} by the profile likelihood; broken line: estimate.")
     return axes if len(axes) > 1 else axes[0]
 
 
@@ -79,5 +87,10 @@ def _name(row: dict[str, Any]) -> str:
     for short, word in (("sd__", "SD of "), ("cor__", "Correlation of ")):
         if term.startswith(short):
             what = term[len(short) :].replace(".", ", ") if short == "cor__" else term[len(short) :]
-            return "Residual SD" if what == "Observation" else f"{word}{what}\nin {row['group']}"
-    return term
+            return "Residual SD" if what == "Observation" else f"{_folded(word + what)}\nin {row['group']}"
+    return _folded(term)
+
+
+def _folded(text: str) -> str:
+    """Long names in two lines."""
+    return textwrap.fill(text, 24, break_long_words=False)

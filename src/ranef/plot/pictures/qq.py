@@ -9,7 +9,7 @@ import numpy as np
 from ranef.design import Array
 from ranef.errors import ModelError
 from ranef.fit.effects import factor_named
-from ranef.inference.views.quantiles import normal_quantiles
+from ranef.inference.views.normal import quantile_band
 from ranef.plot import labels
 from ranef.plot.figures import Size, caption, one
 from ranef.plot.style import BLUE, GREY, PALE, VERMILLION, picture
@@ -28,6 +28,13 @@ def qq(
 
     A normal sample stays inside the band as a whole with probability 95 %; marks outside are drawn in another colour and shape.
     `group` names a grouping factor, `term` one of its effects (the first unless given).
+
+    Examples
+    --------
+    >>> import ranef
+    >>> m = ranef.lmm("Reaction ~ Days + (Days | Subject)", ranef.datasets.load("sleepstudy"))
+    >>> ax = ranef.plot.qq(m)
+    >>> ax = ranef.plot.qq(m, "Subject", "Days")
     """
     ax = one(ax, size)
     if group is None:
@@ -38,7 +45,7 @@ def qq(
     if np.nanmax(np.abs(values), initial=0.0) <= 0.0:
         ax.text(0.5, 0.5, "all are zero", transform=ax.transAxes, ha="center", color=GREY)
     else:
-        _draw(ax, normal_quantiles(values))
+        _draw(ax, quantile_band(values))
     ax.set(xlabel="Standard normal quantile", ylabel=what)
     return ax
 

@@ -25,6 +25,12 @@ def random_effects(fit: Fit, group: str | None = None, *, level: float = 0.95, a
 
     The curve and the ellipse are the fitted normal distribution (the ellipse holds `level` of it). Predictions vary less than the
     effects themselves, since they are drawn towards zero.
+
+    Examples
+    --------
+    >>> import ranef
+    >>> m = ranef.lmm("Reaction ~ Days + (Days | Subject)", ranef.datasets.load("sleepstudy"))
+    >>> ax = ranef.plot.random_effects(m)
     """
     known = factors(fit)
     if not known or (group is None and len(known) > 1):
@@ -32,7 +38,7 @@ def random_effects(fit: Fit, group: str | None = None, *, level: float = 0.95, a
         raise ModelError("Say which grouping factor: group=." if known else "The model has no random effects.", hint=names or None)
     factor = known[0] if group is None else factor_named(fit, group)
     covariance, values = random_covariance(fit, factor.name), fit.solution.effects[factor.block]
-    said = f"{labels.many(len(values), 'levels')} of {factor.name}; predictions vary less than the fitted distribution, being drawn to zero."
+    said = f"{len(values):,} levels of {factor.name}; predictions vary less than the fitted distribution, being drawn to zero."
     if len(factor.names) == 1:
         axis = several(ax, 1, size)[0]
         _histogram(axis, values[:, 0], float(np.sqrt(covariance[0, 0])))
@@ -49,7 +55,10 @@ def random_effects(fit: Fit, group: str | None = None, *, level: float = 0.95, a
 
 
 def _histogram(ax: Any, values: Array, sd: float) -> None:
-    ax.hist(values, bins="auto" if np.ptp(values) > 0 else 5, density=True, color=BLUE, alpha=0.45, edgecolor="white", linewidth=0.3)
+    if not np.ptp(values) > 0.0:
+        ax.text(0.5, 0.5, "all are zero", transform=ax.transAxes, ha="center", color=GREY)
+        return
+    ax.hist(values, bins="auto", density=True, color=BLUE, alpha=0.45, edgecolor="white", linewidth=0.3)
     if len(values) <= 100:
         ax.plot(values, np.zeros(len(values)), "|", color=BLUE, markersize=9, clip_on=False)
     if sd > 0.0:
@@ -65,5 +74,6 @@ def _pair(ax: Any, values: Array, covariance: Array, level: float) -> None:
     ax.plot(curve["x"], curve["y"], color=VERMILLION, linewidth=1.2)
     spread = np.sqrt(np.diag(covariance))
     if np.all(spread > 0.0):
-        ax.annotate(f"r = {covariance[0, 1] / np.prod(spread):.2f}".replace("-", "\N{MINUS SIGN}"), (0.03, 0.97), xycoords="axes fraction",
-                    va="top", fontsize=8.0, color=GREY, bbox={"facecolor": "white", "edgecolor": PALE, "pad": 2.0})  # fmt: skip
+        text = f"r = {covariance[0, 1] / np.prod(spread):.2f}".replace("-", "\N{MINUS SIGN}")
+        box = {"facecolor": "white", "edgecolor": PALE, "pad": 2.0}
+        ax.annotate(text, (0.03, 0.97), xycoords="axes fraction", va="top", fontsize=8.0, color=GREY, bbox=box)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ranef.design import Array
 from ranef.errors import ModelError
 from ranef.inference.pooling import pooling
 from ranef.plot import crowd, labels
@@ -30,6 +29,12 @@ def shrinkage(
 
     With one random effect: a line for each level from its own estimate to that of the model. With two: arrows in their plane; with
     more, a panel for each pair. `fit` may be the table of `ranef.pooling`. `terms` chooses the coefficients.
+
+    Examples
+    --------
+    >>> import ranef
+    >>> m = ranef.lmm("Reaction ~ Days + (Days | Subject)", ranef.datasets.load("sleepstudy"))
+    >>> ax = ranef.plot.shrinkage(m)
     """
     table = fit if isinstance(fit, Table) else pooling(fit, group)
     names = list(dict.fromkeys(table["term"])) if terms is None else list(terms)
@@ -42,9 +47,9 @@ def shrinkage(
         said = [_dumbbells(axes[0], _ways(table, names[0]))]
     else:
         pairs = list(combinations(names, 2))
-        axes = several(ax, len(pairs), size, panel=(3.2, 3.0))
+        axes = several(ax, len(pairs), size, panel=(3.2, 3.0), alone=(4.6, 3.8))
         said = [_arrows(axis, _ways(table, a), _ways(table, b), (a, b)) for axis, (a, b) in zip(axes, pairs, strict=True)]
-    legend(axes[0])
+    legend(axes[0], over=axes)
     caption_all(axes, said[0])
     return axes if len(axes) > 1 else axes[0]
 
@@ -88,9 +93,9 @@ def _arrows(ax: Any, x: dict[str, Any], y: dict[str, Any], names: tuple[str, str
     shown = known[crowd.sampled(len(known), MOST_ARROWS)]
     many = len(shown) > 60
     start, end = (np.stack([x[way][shown], y[way][shown]], axis=1) for way in ("no", "partial"))
+    arrow = {"arrowstyle": "-|>,head_width=0.15,head_length=0.3", "color": PALE if many else GREY, "lw": 0.7}
     for a, b in zip(start, end, strict=True):
-        ax.annotate("", b, a, arrowprops={"arrowstyle": "-|>,head_width=0.15,head_length=0.3", "color": PALE if many else GREY, "lw": 0.7,
-                                         "shrinkA": 2.5, "shrinkB": 2.5})  # fmt: skip
+        ax.annotate("", b, a, arrowprops={**arrow, "shrinkA": 2.5, "shrinkB": 2.5})
     size = 8.0 if many else 20.0
     ax.scatter(*start.T, s=size, facecolors="white", edgecolors=VERMILLION, label="no pooling", zorder=2)
     ax.scatter(*end.T, s=size, color=BLUE, linewidths=0, label="partial pooling", zorder=3)
@@ -106,5 +111,3 @@ def _missing(count: int) -> str:
 
 def _name(term: str) -> str:
     return "Intercept" if term == "(Intercept)" else term
-
-

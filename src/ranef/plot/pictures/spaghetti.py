@@ -10,8 +10,8 @@ from ranef.design import Array
 from ranef.errors import ModelError
 from ranef.fit.fit import Fit
 from ranef.inference.clusters import top_grouping
+from ranef.inference.diagnostics.smooth import trend
 from ranef.inference.views.columns import Values, column, crossed, frame_column
-from ranef.inference.views.smooth import smooth
 from ranef.inference.views.spread import spread
 from ranef.means.lines import axis_of
 from ranef.plot import crowd, labels
@@ -38,6 +38,12 @@ def spaghetti(
         Whether the mean is drawn: at each x where these are few, else a smooth line.
     most
         Of more levels than this, some are drawn.
+
+    Examples
+    --------
+    >>> import ranef
+    >>> data = ranef.datasets.load("sleepstudy")
+    >>> ax = ranef.plot.spaghetti(data, "Reaction", "Days", "Subject")
     """
     response, at, groups, factor, words = _columns(data, y, x, group, by)
     ax = one(ax, size)
@@ -67,10 +73,9 @@ def _columns(data: Any, y: Any, x: Any, group: Any, by: Any) -> tuple[Array, Val
     found = frame_column(data, y)
     if found.numbers is None:
         raise ModelError(f"{y!r} is no number.")
-    units = getattr(data, "attrs", {}).get("units", {})
-    words = tuple(f"{name} ({units[name]})" if units.get(name) else name for name in (y, x))
+    words = (labels.of_column(data, y), labels.of_column(data, x))
     factor = None if by is None else frame_column(data, by).as_levels()
-    return found.numbers, frame_column(data, x), frame_column(data, group).as_levels(), factor, words  # type: ignore[return-value]
+    return found.numbers, frame_column(data, x), frame_column(data, group).as_levels(), factor, words
 
 
 def _codes(values: Values) -> Array:
@@ -108,5 +113,5 @@ def _mean(ax: Any, x: Array, y: Array, which: tuple[int, Values] | None) -> None
         table = spread(y[known], codes, values)
         ax.plot(table["level"], table["mean"], **mark, linewidth=2.2, markersize=4.5, zorder=4, label=name)
         return
-    line = smooth(x, y, span=0.4)
-    ax.plot(line["x"], line["estimate"], color=mark["color"], linestyle=mark["linestyle"], linewidth=2.2, zorder=4, label=name)
+    line = trend(x[known], y[known], span=0.4)
+    ax.plot(line.x, line.y, color=mark["color"], linestyle=mark["linestyle"], linewidth=2.2, zorder=4, label=name)

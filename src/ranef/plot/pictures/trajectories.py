@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from ranef.errors import ModelError
 from ranef.inference.clusters import groupings, top_grouping
 from ranef.inference.views.columns import column
+from ranef.inference.views.spread import spread
 from ranef.means.lines import axis_of, level_lines, population_lines
 from ranef.plot import crowd, labels
 from ranef.plot.figures import Size, caption, legend, level_ticks, one
@@ -18,6 +20,9 @@ from ranef.table import Table
 
 if TYPE_CHECKING:
     from ranef.fit.fit import Fit
+
+
+FEW = 20  # values of x that get a box each where there are too many points
 
 
 @picture
@@ -36,13 +41,19 @@ def trajectories(
     by
         A factor of the fixed part that divides lines, band and colours.
     points
-        Whether the data are drawn, too (the response less nothing: what was observed).
+        Whether the observations are drawn, too: as boxes or hexagons where they are too many.
     most
         Of more levels than this, some are drawn.
+
+    Examples
+    --------
+    >>> import ranef
+    >>> m = ranef.lmm("Reaction ~ Days + (Days | Subject)", ranef.datasets.load("sleepstudy"))
+    >>> ax = ranef.plot.trajectories(m)
     """
     ax = one(ax, size)
     x = axis_of(fit) if x is None else x
-    group = _group(fit) if group is None else group
+    group = _group(fit) if group is None else top_grouping(fit, group).name
     families = () if by is None else (by,)
     if points:
         _data(ax, fit, x, by)
@@ -51,7 +62,12 @@ def trajectories(
     ax.set(xlabel=labels.with_unit(fit, x), ylabel=labels.response(fit))
     legend(ax, by)
     thin = f"Thin lines: predictions for the levels of {group}." if group else ""
-    caption(ax, f"Thick line: population mean with {labels.level(level)} band.", thin, crowd.said(shown, count, "levels", "evenly chosen"))
+    caption(
+        ax,
+        f"Thick line: population mean with {labels.level(level)} band.",
+        thin,
+        crowd.said(shown, count, "levels", "evenly chosen"),
+    )
     return ax
 
 
@@ -69,6 +85,12 @@ def _data(ax: Any, fit: Fit, x: str, by: str | None) -> None:
     at, factor = column(fit, x), None if by is None else column(fit, by).as_levels()
     place = at.numbers if at.numbers is not None else at.codes.astype(float)  # type: ignore[union-attr]
     y = fit.model.design.y
+    if len(y) > crowd.MOST_POINTS and len(np.unique(place)) <= FEW:
+        values, codes = np.unique(place, return_inverse=True)
+        crowd.boxes(
+            ax, spread(y, codes, values), values, 0.3 * float(np.min(np.diff(values), initial=1.0)), color=GREY, front=False
+        )
+        return
     if factor is None or factor.codes is None or len(y) > crowd.MOST_POINTS:
         crowd.points(ax, place, y, color=GREY)
         return
@@ -86,7 +108,7 @@ def _levels(ax: Any, fit: Fit, x: str, group: str, families: Sequence[str], most
     place, numbering = _places(fit, table, x), _family(fit, table, families)
     cells = np.asarray([hash((a, b)) for a, b in zip(table["level"], numbering, strict=True)])
     edges = np.flatnonzero(np.diff(cells, prepend=cells[0] - 1, append=cells[-1] + 1))
-    lines = [np.stack([place[a:b], np.asarray(table["estimate"], float)[a:b]], axis=1) for a, b in zip(edges[:-1], edges[1:])]
+    lines = [np.stack([place[a:b], np.asarray(table["estimate"], float)[a:b]], axis=1) for a, b in pairwise(edges)]
     colors = [SERIES[numbering[a] % len(SERIES)] for a in edges[:-1]]
     alpha = 0.7 if len(lines) <= 20 else 0.4
     ax.add_collection(LineCollection(lines, colors=colors, linewidths=0.8, alpha=alpha, zorder=2.2, gid="levels"))
@@ -125,5 +147,3 @@ def _family(fit: Fit, table: Table, families: Sequence[str]) -> list[int]:
     assert levels is not None
     place = {str(level): at for at, level in enumerate(levels)}
     return [place[str(level)] for level in table[families[0]]]
-
-

@@ -23,6 +23,12 @@ def variance(source: Fit | Table, *, ax: Any = None, size: Size = None, **option
     """The shares of the fixed part, of each grouping factor and of the residual in the variance of the response, with intervals.
 
     `source` is the table of `ranef.variance_partition`, or a fit, for which it is made with `options`.
+
+    Examples
+    --------
+    >>> import ranef
+    >>> m = ranef.lmm("Reaction ~ Days + (Days | Subject)", ranef.datasets.load("sleepstudy"))
+    >>> ax = ranef.plot.variance(m)
     """
     table = source if isinstance(source, Table) else variance_partition(source, **options)
     ax = one(ax, size, (4.8, 1.0 + 0.38 * len(table)))
@@ -33,13 +39,17 @@ def variance(source: Fit | Table, *, ax: Any = None, size: Size = None, **option
     ax.hlines(at, low, high, color=INK, linewidth=1.1, zorder=2)
     ends = np.where(np.isfinite(high), np.maximum(share, high), share)
     for place, (end, value) in enumerate(zip(ends, share, strict=True)):
-        ax.annotate(f"{100.0 * value:.3g} %", (end, place), (4, 0), textcoords="offset points", va="center", fontsize=8.0, color=INK)
+        ax.annotate(
+            f"{100.0 * value:.3g} %", (end, place), (4, 0), textcoords="offset points", va="center", fontsize=8.0, color=INK
+        )
     level_ticks(ax, [_name(row) for row in table], "y")
     ax.set(xlim=(0.0, 1.14 * max(1e-9, float(np.nanmax(ends)))), ylim=(len(table) - 0.5, -0.5), xlabel="Share of the variance")
     ax.tick_params(axis="y", length=0)
     ax.spines["left"].set_color(GREY)
     ax.xaxis.set_major_formatter(lambda value, _: f"{100.0 * value:.3g} %")
-    caption(ax, f"Lines: {labels.level(table.level or 0.95)} intervals.", *[note for note in table.notes if note.startswith("The part")])
+    caption(
+        ax, f"Lines: {labels.level(table.level or 0.95)} intervals.", *[note for note in table.notes if note.startswith("The part")]
+    )
     return ax
 
 

@@ -20,7 +20,7 @@ MOST = 300
 DRAWS = 1000
 
 
-def normal_quantiles(values: Array, *, sd: float | None = None, level: float = 0.95, seed: int = 0) -> Table:
+def quantile_band(values: Array, *, sd: float | None = None, level: float = 0.95, seed: int = 0) -> Table:
     """theoretical sample conf_low conf_high rank of the ordered values, missing ones left out.
 
     The band is that of a normal sample with the mean and standard deviation of the values, or with mean zero and `sd`.

@@ -1,0 +1,88 @@
+"""The panels of `ranef.check`, with their verdicts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from ranef.errors import ModelError
+from ranef.fit.fit import Fit
+from ranef.plot.figures import Size, caption_all, several
+from ranef.plot.pictures import panels as drawing
+from ranef.plot.style import INK, VERMILLION, picture
+
+if TYPE_CHECKING:
+    from ranef.inference.diagnostics import Check
+
+MAIN = ("linearity", "scale", "qq_residuals", "acf", "influence", "qq_uniform")
+MOST_EFFECTS = 3  # random effects with a panel of their own among the main ones
+SIGN = {"fine": "fine", "look": "look closer", "concern": "concern"}
+WORST = ("concern", "look", "fine")
+ASSUMPTIONS = {
+    "linearity": "Linearity", "scale": "Homoscedasticity", "spread": "Homoscedasticity",
+    "qq_residuals": "Normality", "qq_ranef": "Normality", "acf": "Independence", "influence": "Influence",
+    "collinearity": "Collinearity", "qq_uniform": "Distribution", "dispersion": "Distribution",
+}  # fmt: skip
+
+
+@picture
+def check(source: Check | Fit, panels: str | Sequence[str] = "main", *, ax: Any = None, size: Size = None, **options: Any) -> Any:
+    """The pictures behind the verdicts of `ranef.check`, one a panel; what is not fine has its title in colour.
+
+    Parameters
+    ----------
+    source
+        The answer of `ranef.check`, or a fit, which is then checked with `options`.
+    panels
+        ``"main"``, ``"all"``, or names of `Check.panels`.
+
+    Examples
+    --------
+    >>> import ranef
+    >>> m = ranef.lmm("Reaction ~ Days + (Days | Subject)", ranef.datasets.load("sleepstudy"))
+    >>> axes = ranef.plot.check(m)
+    """
+    found = _checked(source, options)
+    names = _chosen(found, panels)
+    axes = several(ax, len(names), size, columns=min(3, len(names)), panel=(2.7, 2.3))
+    for axis, name in zip(axes, names, strict=True):
+        title = drawing.draw(axis, name, found.panels)
+        verdict = _verdict(found, name)
+        axis.set_title(
+            f"{title} – {SIGN[verdict]}" if verdict in SIGN else title, color=VERMILLION if verdict == "concern" else INK
+        )
+        axis.title.set_fontsize(8.0)
+    caption_all(axes, "Titles in colour: concern. Bands hold all points at once in 95 % of data from the model.")
+    return axes if len(axes) > 1 else axes[0]
+
+
+def _checked(source: Any, options: Any) -> Check:
+    from ranef.inference.diagnostics import check as checked
+
+    answer: Check = checked(source, **options) if isinstance(source, Fit) else source
+    return answer
+
+
+def _chosen(found: Check, panels: str | Sequence[str]) -> list[str]:
+    drawable = [name for name in found.panels if drawing.known(name)]
+    if panels == "all":
+        return drawable
+    if panels == "main":
+        effects = [name for name in drawable if name.startswith("qq_ranef")][:MOST_EFFECTS]
+        return [name for name in drawable if name in MAIN or name in effects]
+    asked = [panels] if isinstance(panels, str) else list(panels)
+    unknown = [name for name in asked if name not in drawable]
+    if unknown or not asked:
+        raise ModelError(f"The check has no panel {unknown[:1]}.", hint=f"It has: {', '.join(drawable)}.")
+    return asked
+
+
+def _verdict(found: Check, name: str) -> str:
+    """The worst verdict about this panel; of normality, that of the residuals or of the random effect in question."""
+    kind, _, detail = name.partition(":")
+    own = [one for one in found.assessments if one.assumption == ASSUMPTIONS.get(kind)]
+    if kind in ("qq_residuals", "qq_ranef"):
+        ending = detail.replace(":", ": ") if detail else "residuals"
+        own = [one for one in own if one.check.endswith(ending)]
+    words = {one.verdict for one in own}
+    return next((word for word in WORST if word in words), "")
