@@ -186,8 +186,6 @@ GLOSSARY: dict[str, Column] = {
     "simulated": Column("Simulated", "size", "the same of simulated data"),
     "code": Column("Code", "text", "name of the finding"),
     "severity": Column("Severity", "text", "note, warning or serious"),
-    "lag": Column("Lag", "count", "steps between two rows of one group"),
-    "pairs": Column("Pairs", "count", "pairs of rows"),
     "distance": Column("Distance", "size", "distance in time of two rows of one group"),
     "semivariance": Column("Semivariance", "size", "half the mean squared difference of two residuals"),
     "message": Column("Message", "text", "what was found"),

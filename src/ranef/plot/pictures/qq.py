@@ -41,7 +41,7 @@ def qq(
         values, what = np.asarray(fit.residuals(kind, level), dtype=float), f"{kind.capitalize()} residual"
     else:
         values, term = _effects(fit, group, term)
-        what = f"Random effect of {group}: {term}"
+        what = f"{group}: {term}"
     if np.nanmax(np.abs(values), initial=0.0) <= 0.0:
         ax.text(0.5, 0.5, "all are zero", transform=ax.transAxes, ha="center", color=GREY)
     else:
