@@ -13,7 +13,7 @@ author = "The ranef developers"
 copyright = author
 version = release = ranef.__version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "numpydoc", "mathml", "formulas"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "numpydoc", "docstrings", "mathml", "formulas"]
 exclude_patterns = ["_build", "_ext"]
 source_suffix = {".md": "markdown"}
 nitpicky = False

@@ -19,7 +19,7 @@ import textwrap
 import traceback
 from pathlib import Path
 
-BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^( *)```python\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 PARSER = doctest.DocTestParser()
 
 
@@ -50,7 +50,12 @@ def _said(source: str, names: dict) -> str:
 
 def page(text: str) -> str:
     names: dict = {}
-    return BLOCK.sub(lambda found: f"```python\n{rewritten(found[1], names)}```" if ">>>" in found[1] else found[0], text)
+
+    def again(block: re.Match) -> str:
+        margin, code = block[1], block[2]
+        return f"{margin}```python\n{rewritten(code, names)}{margin}```" if ">>>" in code else block[0]
+
+    return BLOCK.sub(again, text)
 
 
 def module(text: str) -> str:

@@ -91,10 +91,11 @@ class MemoryEstimateError(RanefError, MemoryError):
     Examples
     --------
     >>> import ranef
-    >>> m = ranef.lmm("y ~ 1 + (1 | s) + (1 | d)", ranef.datasets.load("InstEval"))
+    >>> pairs = {"y": [float(i % 7) for i in range(9000)], "pair": [i // 2 for i in range(9000)]}
+    >>> m = ranef.lmm("y ~ 1 + (1 | pair)", pairs)
     >>> ranef.henderson(m).covariance()
     Traceback (most recent call last):
-    ranef.errors.MemoryEstimateError: The joint covariance of 4101 effects is a dense matrix of 0.1 GB.
+    ranef.errors.MemoryEstimateError: The joint covariance of 4501 effects is a dense matrix of 0.2 GB.
     Use conditional_covariance() or predict(interval=...), which never form it.
     """
 

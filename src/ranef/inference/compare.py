@@ -69,10 +69,10 @@ def compare(
     intercepts           4  -893.23  1794.47  1794.69  1807.24  1767.10   0.000
     and slopes           6  -871.81  1755.63  1756.11  1774.79  1711.52   1.000
     <BLANKLINE>
-    Chi-sq.    df       p  Naive p
-    ------------------------------
-    <BLANKLINE>
-      42.84  2.00  <0.001   <0.001
+    Model       Chi-sq.    df       p  Naive p
+    ------------------------------------------
+    intercepts
+    and slopes    42.84  2.00  <0.001   <0.001
     intercepts: Reaction ~ Days + (1 | Subject)
     and slopes: Reaction ~ Days + (Days | Subject)
     Restricted likelihoods (REML): the models have the same fixed part.

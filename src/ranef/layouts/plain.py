@@ -17,7 +17,7 @@ from ranef.layouts.shown import Cut, cut, numeric, shown
 if TYPE_CHECKING:
     from ranef.table import Table
 
-IDENTIFIERS = ("effect", "group", "level", "term", "name")  # repeated when a wide table continues below
+IDENTIFIERS = ("effect", "group", "level", "term", "name", "model")  # repeated when a wide table continues below
 NARROWEST = 22  # characters to which a column of names may be folded
 BREAKS = re.compile(r"(?<=[\s:,+*/|_([])|(?=[\[(])")
 

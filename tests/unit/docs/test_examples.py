@@ -4,6 +4,7 @@ import doctest
 import re
 import runpy
 import shutil
+import textwrap
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -13,7 +14,7 @@ ROOT = Path(__file__).parents[3]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 NEEDS_MATPLOTLIB = () if find_spec("matplotlib") else ("shrinkage_picture.py",)
 SCRIPTS = [path for path in sorted((ROOT / "examples").glob("*.py")) if path.name not in NEEDS_MATPLOTLIB]
-BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^ *```python\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 
 
 def named(page: Path) -> str:
@@ -27,7 +28,7 @@ WITH_EXAMPLES = [page for page in PAGES if any(">>>" in block for block in BLOCK
 def test_examples_print_what_the_page_says(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     text = page.read_text(encoding="utf-8")
-    blocks = [block for block in BLOCK.findall(text) if ">>>" in block]
+    blocks = [textwrap.dedent(block) for block in BLOCK.findall(text) if ">>>" in block]
     test = doctest.DocTestParser().get_doctest("\n".join(blocks), {}, named(page), str(page), 0)
     said: list[str] = []
     result = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE).run(test, out=said.append)
@@ -54,3 +55,14 @@ def test_scripts_run(script, tmp_path, monkeypatch):
     monkeypatch.setattr("sys.argv", [str(copy)])
     runpy.run_path(str(copy), run_name="__main__")
     assert list(tmp_path.glob("*.html")) or list(tmp_path.glob("*.png"))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not find_spec("matplotlib"), reason="pictures need matplotlib")
+def test_the_pictures_of_the_tutorial_can_be_drawn_again(tmp_path):
+    script = runpy.run_path(str(ROOT / "docs/pictures.py"))
+    script["main"](tmp_path, [])
+    there = {path.name for path in (ROOT / "docs/images/tutorial").glob("*.png")}
+    assert {path.name for path in tmp_path.glob("*.png")} == there
+    shown = "".join(page.read_text(encoding="utf-8") for page in PAGES)
+    assert [name for name in sorted(there) if name not in shown] == []
