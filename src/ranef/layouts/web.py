@@ -23,7 +23,7 @@ div.ranef tr,div.ranef tr:nth-child(n){background:transparent}
 div.ranef th,div.ranef td{padding:.28em .8em;text-align:left;vertical-align:baseline;white-space:nowrap;border:0;
   background:transparent;color:inherit;font-weight:400}
 div.ranef th:first-child,div.ranef td:first-child{padding-left:.1em}
-div.ranef thead th{font-weight:600;border-bottom:1.5px solid currentColor;vertical-align:bottom}
+div.ranef thead th,div.ranef thead td{font-weight:600;border-bottom:1.5px solid currentColor;vertical-align:bottom}
 div.ranef tbody th,div.ranef tbody td{border-bottom:1px solid color-mix(in srgb,currentColor 16%,transparent)}
 div.ranef td.long{white-space:normal;min-width:14em}
 div.ranef th.n,div.ranef td.n{text-align:right}
@@ -41,10 +41,7 @@ def html(table: Table) -> str:
     gap = cut(len(table))
     texts, numbers = shown(table, gap), numeric(table)
     columns = {name: _stacked(texts[name]) if numbers[name] else texts[name] for name in table.columns}
-    heads = "".join(
-        f'<th scope="col" class="{"n" if numbers[n] else "t"}"{_hint(n)}>{escape(heading(n, table.headings))}</th>'
-        for n in table.columns
-    )
+    heads = "".join(_head(table, name, numbers[name]) for name in table.columns)
     first = next(iter(table.columns), "") in NAMED
     rows = ["".join(_row(row, list(numbers.values()), first)) for row in zip(*columns.values(), strict=True)]
     if gap is not None:
@@ -135,6 +132,12 @@ def _row(row: Sequence[str], numbers: Sequence[bool], first: bool) -> list[str]:
         tag, scope = ("th", ' scope="row"') if first and j == 0 and text else ("td", "")
         out.append(f'<{tag}{scope} class="{kind}">{escape(text)}</{tag}>')
     return out
+
+
+def _head(table: Table, name: str, number: bool) -> str:
+    text = heading(name, table.headings)
+    kind = "n" if number else "t"
+    return f'<th scope="col" class="{kind}"{_hint(name)}>{escape(text)}</th>' if text else f'<td class="{kind}"></td>'
 
 
 def _hint(name: str) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -101,6 +102,8 @@ def _profiled(fit: Fit) -> Table | None:
 def _parameter(name: str) -> str:
     """The name of a random parameter in words."""
     kind, _, rest = name.partition("__")
+    if rest == "Observation":
+        return "residual SD"
     return {"sd": f"SD of {rest}", "cor": f"correlation of {' and '.join(rest.split('.', 1))}"}.get(kind, name)
 
 
@@ -116,7 +119,23 @@ def _random_tests(fit: Fit) -> Table | None:
     table = _attempted(lambda: ranova(fit))
     if table is None:
         return None
-    return replace(table, columns={name: values for name, values in table.columns.items() if name not in ("p_naive", "llf")})
+    columns = {name: values for name, values in table.columns.items() if name not in ("p_naive", "llf")}
+    columns["term"] = [_short_bar(str(term)) for term in columns["term"]]
+    return replace(table, columns=columns, notes=_gathered([_short_bar(note) for note in table.notes]))
+
+
+def _short_bar(text: str) -> str:
+    """A label whose bar is not longer than a line needs: "x in (… | school)"."""
+    return re.sub(r"\([^()|]{30,}\| ", "(… | ", text)
+
+
+def _gathered(notes: Sequence[str]) -> tuple[str, ...]:
+    """Notes such as "label: words.", those with the same words as one."""
+    labels: dict[str, list[str]] = {}
+    for note in notes:
+        label, _, said = note.rpartition(": ")
+        labels.setdefault(said, []).append(label)
+    return tuple(f"{words.listed(found)}: {said}" if all(found) else said for said, found in labels.items())
 
 
 def _tested(fit: Fit) -> bool:

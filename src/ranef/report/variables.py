@@ -94,12 +94,12 @@ def _grouping(fit: Fit, name: str) -> bool:
 
 
 def _role(fit: Fit, name: str) -> str:
-    """What a column is in the model: response, predictor, random slope, group, offset."""
+    """What a column is in the model: response, predictor, random effect, group, offset."""
     formula, needed = fit.model.schema.formula, needed_by(fit.model.schema.formula)
     parts = {
         "response": [formula.response] if formula.response is not None else [],
         "predictor": needed.fixed.values(),
-        "random slope": needed.random.values(),
+        "random effect": needed.random.values(),
         "group": needed.groups.values(),
         "offset": needed.offsets.values(),
     }
@@ -108,5 +108,5 @@ def _role(fit: Fit, name: str) -> str:
 
 def _listed_levels(counts: dict[str, int]) -> str:
     """ "A 18, B 20, ...": the first levels with their rows."""
-    shown = [f"{level} {count:,}" for level, count in list(counts.items())[:MOST_LEVELS]]
+    shown = [f"{level}: {count:,}" for level, count in list(counts.items())[:MOST_LEVELS]]
     return ", ".join(shown) + (", …" if len(counts) > MOST_LEVELS else "")
