@@ -28,6 +28,7 @@ PUBLIC = {
     "henderson": "ranef.fit.henderson",
     "load": "ranef.fit.persist",
     "report": "ranef.report",
+    "side_by_side": "ranef.report.side_by_side",
     "icc": "ranef.inference.icc",
     "r2": "ranef.inference.r2",
     "variance_partition": "ranef.inference.variance",
@@ -137,5 +138,6 @@ if TYPE_CHECKING:  # what type checkers see; kept equal to PUBLIC by a test
     from ranef.means.emmeans import emmeans as emmeans
     from ranef.means.trends import emtrends as emtrends
     from ranef.meta_analysis import meta as meta
+    from ranef.report.side_by_side import side_by_side as side_by_side
     from ranef.report.write import report as report
     from ranef.table import Table as Table

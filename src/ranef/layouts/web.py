@@ -25,6 +25,9 @@ div.ranef th,div.ranef td{padding:.28em .8em;text-align:left;vertical-align:base
 div.ranef th:first-child,div.ranef td:first-child{padding-left:.1em}
 div.ranef thead th,div.ranef thead td{font-weight:600;border-bottom:1.5px solid currentColor;vertical-align:bottom}
 div.ranef tbody th,div.ranef tbody td{border-bottom:1px solid color-mix(in srgb,currentColor 16%,transparent)}
+div.ranef tbody th.part{font-weight:600;padding-top:.7em}
+div.ranef tr.below td{padding-top:0}
+div.ranef tr.joined th,div.ranef tr.joined td{border-bottom:0;padding-bottom:.1em}
 div.ranef td.long{white-space:normal;min-width:14em}
 div.ranef th.n,div.ranef td.n{text-align:right}
 div.ranef p{margin:.2em 0;opacity:.8;font-size:12.5px;max-width:60em}
