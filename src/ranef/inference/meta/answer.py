@@ -97,7 +97,8 @@ class Heterogeneity:
         rows.append({"quantity": "H2", "group": None, "estimate": self.h2, **_bounds(bounds, self._h2)})
         if self.r2 is not None:
             rows.append({"quantity": "R2 (%)", "group": None, "estimate": self.r2})
-        return self._table(rows, "I2 and H2" if self.r2 is None else "I2, H2 and R2")
+        by_row = dict.fromkeys(("estimate", "conf_low", "conf_high"), "row")
+        return self._table(rows, "I2 and H2" if self.r2 is None else "I2, H2 and R2", rules=by_row)
 
     @cached_property
     def tests(self) -> Table:
