@@ -41,6 +41,35 @@ class Moments:
 
 
 @dataclass(frozen=True, eq=False)
+class Projection:
+    """P(W) = W^1/2 (I - QQ') W^1/2 without its n x n matrix; Q (n, p) spans W^1/2 X."""
+
+    w: Array
+    Q: Array
+
+    @classmethod
+    def of(cls, w: Array, X: Array) -> Projection:
+        return cls(w, np.linalg.qr(np.sqrt(w)[:, None] * X)[0])
+
+    def form(self, y: Array) -> float:
+        """y'P y."""
+        z = np.sqrt(self.w) * y
+        z = z - self.Q @ (self.Q.T @ z)
+        return float(z @ z)
+
+    def trace(self, v: Array) -> float:
+        """tr P diag(v)."""
+        return float(np.sum(self.w * v * (1.0 - np.sum(self.Q**2, axis=1))))
+
+    def spread(self, v: Array) -> float:
+        """Standard deviation of y'P y for y ~ N(X beta, diag(v)): the root of 2 tr P V P V."""
+        d = self.w * v
+        inner = self.Q.T @ (d[:, None] * self.Q)
+        total = np.sum(d**2) - 2.0 * np.sum(d**2 * np.sum(self.Q**2, axis=1)) + np.sum(inner**2)
+        return float(np.sqrt(2.0 * max(total, 0.0)))
+
+
+@dataclass(frozen=True, eq=False)
 class Studies:
     """Effects y, sampling variances v (n,) and moderators X (n, p) of full rank, in units in which v is about one."""
 
@@ -52,64 +81,43 @@ class Studies:
     def free(self) -> int:
         return self.X.shape[0] - self.X.shape[1]
 
-    def projection(self, w: Array) -> Array:
-        """(n, n) P(W)."""
-        root = np.sqrt(w)
-        Q = np.linalg.qr(root[:, None] * self.X)[0]
-        return root[:, None] * (np.eye(len(w)) - Q @ Q.T) * root
-
     def q(self, tau2: float) -> float:
         """The generalised Q statistic y'P y with W = 1 / (v + tau^2), which falls with tau^2."""
-        root = 1.0 / np.sqrt(self.v + tau2)
-        Q = np.linalg.qr(root[:, None] * self.X)[0]
-        z = root * self.y
-        z = z - Q @ (Q.T @ z)
-        return float(z @ z)
+        return Projection.of(1.0 / (self.v + tau2), self.X).form(self.y)
 
 
 def estimate(studies: Studies, method: str) -> Moments:
-    """tau^2 by one of NAMES."""
+    """tau^2 by one of NAMES: y'Ay - taken for A = factor P(W)."""
+    y, v, n, taken = studies.y, studies.v, len(studies.y), 0.0
     if method in ("PM", "EB"):
         return _iterated(studies)
-    y, v, n = studies.y, studies.v, len(studies.y)
     if method == "SJ":
         start = float(np.var(y))
-        P = studies.projection(1.0 / (v + start))
-        form = start / studies.free * P
-        return Moments(float(y @ form @ y), _spread(form, v, float(y @ form @ y)))
-    if method == "HE":
-        P = studies.projection(np.ones(n))
-        form, taken = P / studies.free, float(P.diagonal() @ v) / studies.free
-    elif method == "DL":
-        P = studies.projection(1.0 / v)
-        form, taken = P / np.trace(P), studies.free / float(np.trace(P))
+        P, factor = Projection.of(1.0 / (v + start), studies.X), start / studies.free
+    elif method == "HE":
+        P, factor = Projection.of(np.ones(n), studies.X), 1.0 / studies.free
+        taken = factor * P.trace(v)
     else:
-        total = float(np.sum(1.0 / v))
-        form, taken = studies.projection(1.0 / v) / total, n / total
-    tau2 = max(float(y @ form @ y) - taken, 0.0)
-    return Moments(tau2, _spread(form, v, tau2))
+        P = Projection.of(1.0 / v, studies.X)
+        factor = 1.0 / (P.trace(np.ones(n)) if method == "DL" else float(np.sum(1.0 / v)))
+        taken = factor * (studies.free if method == "DL" else n)
+    tau2 = max(factor * P.form(y) - taken, 0.0)
+    return Moments(tau2, factor * P.spread(v + tau2))
 
 
 def _iterated(studies: Studies) -> Moments:
     """Q = n - p. As a step of Morris's iteration from the solution, tau^2 = (n / (n - p) y'P y - n) / sum w + tau^2."""
     tau2 = solve_q(studies, float(studies.free))
-    w = 1.0 / (studies.v + tau2)
-    return Moments(tau2, _spread(len(w) / studies.free / float(w.sum()) * studies.projection(w), studies.v, tau2))
+    total = studies.v + tau2
+    factor = len(total) / studies.free / float(np.sum(1.0 / total))
+    return Moments(tau2, factor * Projection.of(1.0 / total, studies.X).spread(total))
 
 
 def solve_q(studies: Studies, height: float) -> float:
     """tau^2 at which Q is `height`; zero where Q is below it already at zero."""
-    if height <= 0.0:
-        return np.inf
     if studies.q(0.0) <= height:
         return 0.0
     high = 1.0
     while studies.q(high) > height:
         high *= 4.0
     return float(brentq(lambda tau2: studies.q(tau2) - height, 0.0, high, xtol=1e-14 * high, rtol=1e-14))
-
-
-def _spread(form: Array, v: Array, tau2: float) -> float:
-    """Standard deviation of y'Ay for A = `form` (n, n) with A X = 0."""
-    AV = form * (v + tau2)
-    return float(np.sqrt(2.0 * np.sum(AV * AV.T)))
