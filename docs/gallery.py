@@ -1,11 +1,13 @@
-"""Makes the images of docs/reference/pictures.md.  python docs/gallery.py [name ...]
+"""Makes the images of docs/reference/pictures.md and of the tutorial.  python docs/gallery.py [name ...]
 
-Each image is what the code beside it on the page draws: the code blocks of the page are run one after the other, and where an image
-follows a block, the figure that it made is saved there.
+Each image is what the code beside it on the page draws: the code blocks of a page are run one after the other, and where an image
+follows a block that made a figure, that is saved there. (The other images of the tutorial are those of docs/pictures.py.)
 """
 
 from __future__ import annotations
 
+import contextlib
+import doctest
 import re
 import sys
 from pathlib import Path
@@ -16,18 +18,28 @@ import numpy as np
 mpl.use("Agg")
 from matplotlib import pyplot
 
-PAGE = Path(__file__).parent / "reference/pictures.md"
+FOLDER = Path(__file__).parent
+PAGES = [FOLDER / "reference/pictures.md", *sorted(FOLDER.glob("tutorials/*.md"))]
 PART = re.compile(r"^```python\n(?P<code>.*?)^```$|^!\[[^\]]*\]\((?P<image>[^)]+)\)$", re.MULTILINE | re.DOTALL)
 
 
 def main(wanted: list[str]) -> None:
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        if "plot." in text and (not wanted or any(f"/{name}.png" in text for name in wanted)):
+            draw(page, text, wanted)
+
+
+def draw(page: Path, text: str, wanted: list[str]) -> None:
     names: dict[str, object] = {}
-    for part in PART.finditer(PAGE.read_text(encoding="utf-8")):
+    for part in PART.finditer(text):
         if part["code"]:
-            exec("\n".join(line[4:] for line in part["code"].splitlines() if line[:4] in (">>> ", "... ")), names)
+            with contextlib.redirect_stdout(None):
+                for example in doctest.DocTestParser().get_examples(part["code"]):
+                    exec(example.source, names)
             continue
-        path = PAGE.parent / part["image"]
-        if not wanted or path.stem in wanted:
+        path = page.parent / part["image"]
+        if pyplot.get_fignums() and (not wanted or path.stem in wanted):
             save(pyplot.gcf(), path)
         pyplot.close("all")
 

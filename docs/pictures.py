@@ -55,107 +55,11 @@ def dots(axes, x, y, color=GREY, **options):
 # -- regression
 
 
-@picture
-def groups():
-    data = load()
-    figure, (left, right) = panels("The mean, and one standard deviation", "The same by treatment", sharey=True)
-    for axes, parts in ((left, [("all", data, BLUE)]), (right, [(n, p, c) for (n, p), c in zip(by(data, "arm"), (BLUE, RED))])):
-        start = 0
-        for name, part, color in parts:
-            x, y = np.arange(start, start + len(part)), part["score"]
-            dots(axes, x, y, color)
-            axes.fill_between([x[0], x[-1]], y.mean() - y.std(), y.mean() + y.std(), color=color, alpha=0.12, linewidth=0)
-            axes.plot([x[0], x[-1]], [y.mean()] * 2, color=color)
-            if len(parts) > 1:
-                axes.text(x.mean(), 20.4, name, color=color, ha="center")
-            start += len(part)
-        axes.set(xlabel="Patient", ylim=(10, 21))
-    left.set_ylabel("Score")
-    return figure
-
-
-@picture
-def age():
-    data = load()
-    figure, (left, right) = panels("Age as it is", "Age cut at 60", sharey=True)
-    m = ranef.lm("score ~ age", data)
-    line = np.array([20.0, 92.0])
-    fit = m.params["(Intercept)"] + m.params["age"] * line
-    left.fill_between(line, fit - m.sigma, fit + m.sigma, color=BLUE, alpha=0.12, linewidth=0)
-    left.plot(line, fit, color=BLUE)
-    dots(left, data["age"], data["score"])
-    for (name, part), color, ends in zip(by(data, "age_d"), (BLUE, RED), ([20, 60], [60, 92])):
-        mean, sd = part["score"].mean(), part["score"].std()
-        right.fill_between(ends, mean - sd, mean + sd, color=color, alpha=0.12, linewidth=0)
-        right.plot(ends, [mean, mean], color=color)
-        dots(right, part["age"], part["score"], color)
-        right.text(np.mean(ends), 20.4, name, color=color, ha="center")
-    for axes in (left, right):
-        axes.set(xlabel="Age (years)", ylim=(10, 21))
-    left.set_ylabel("Score")
-    return figure
-
-
-@picture
-def therapy():
-    data = load()
-    figure, axes = panels("age * therapy", "age + therapy", "therapy alone", sharey=True)
-    for panel, formula in zip(axes, ("score ~ age * therapy", "score ~ age + therapy", "score ~ therapy"), strict=True):
-        m = ranef.lm(formula, data)
-        for (name, part), color, mark in zip(by(data, "therapy"), (BLUE, RED), "os"):
-            dots(panel, part["age"], part["score"], color, marker=mark, label=name)
-            x = np.array([part["age"].min(), part["age"].max()])
-            panel.plot(x, m.predict({"age": x, "therapy": [name] * 2}), color=color)
-        panel.set_xlabel("Age (years)")
-    axes[0].set_ylabel("Score")
-    axes[0].legend(loc="upper left")
-    return figure
-
-
-@picture
-def assumptions():
-    data = load()
-    m = ranef.lm("score ~ age + therapy", data)
-    z = m.residuals("standardised").to_numpy()
-    figure, grid = plt.subplots(2, 2, figsize=(8.2, 5.2), layout="constrained")
-    (fitted, by_age), (spread, normal) = grid
-    dots(fitted, m.fittedvalues, z)
-    dots(by_age, data["age"], z)
-    dots(spread, m.fittedvalues, np.sqrt(np.abs(z)))
-    quantiles = stats.norm.ppf((np.arange(1, 65) - 0.5) / 64)
-    draws = np.sort(np.random.default_rng(1).normal(size=(2000, 64)), axis=1)
-    normal.fill_between(quantiles, *np.quantile(draws, [0.025, 0.975], axis=0), color=BLUE, alpha=0.12, linewidth=0)
-    normal.plot(quantiles, quantiles, color=BLUE, linewidth=1)
-    dots(normal, quantiles, np.sort(z))
-    for axes in (fitted, by_age):
-        axes.axhline(0, color=BLUE, linewidth=1)
-    fitted.set(title="Linearity", xlabel="Fitted value", ylabel="Standardised residual")
-    by_age.set(title="By predictor", xlabel="Age (years)", ylabel="Standardised residual")
-    spread.set(title="Equal variances", xlabel="Fitted value", ylabel="Root of its absolute value")
-    normal.set(title="Normality, with a 95 % band", xlabel="Normal quantile", ylabel="Standardised residual")
-    return figure
-
-
 # -- groups
 
 
 def by(data, column):
     return list(data.groupby(column, observed=True))
-
-
-@picture
-def dependence():
-    data = load()
-    figure, axes = panels("Residuals of score ~ age", "Residuals of score ~ age + group", sharey=True)
-    for panel, formula in zip(axes, ("score ~ age", "score ~ age + group"), strict=True):
-        e = ranef.lm(formula, data).resid
-        for place, (_, part) in enumerate(by(data, "group")):
-            x = place + 1 + np.linspace(-0.25, 0.25, len(part))
-            dots(panel, x, e[part.index], NINE[place])
-        panel.axhline(0, color=GREY, linewidth=0.8)
-        panel.set(xlabel="Group", xticks=range(1, 10))
-    axes[0].set_ylabel("Residual (points)")
-    return figure
 
 
 def of_groups(axes, data, m, x="age"):
@@ -309,21 +213,6 @@ def nesting():
 
 
 @picture
-def visits():
-    data = load("square_visits")
-    m = ranef.lmm("score ~ visit + (1 | patient)", data, ddf="kenward-roger")
-    means = ranef.emmeans(m, "visit").frame
-    figure, (axes,) = panels("Nine patients, and the mean of a visit with its 95 % interval", height=3.1)
-    for _, part in by(data, "patient"):
-        axes.plot(part["month"], part["score"], color=PALE, linewidth=1, marker="o", markersize=3)
-    x = np.array([0, 3, 6, 9])
-    axes.errorbar(x, means["estimate"], [means["estimate"] - means["conf_low"], means["conf_high"] - means["estimate"]],
-                  color=BLUE, fmt="o-", markersize=6, capsize=3)  # fmt: skip
-    axes.set(xlabel="Month", ylabel="Score", xticks=x)
-    return figure
-
-
-@picture
 def growth():
     data = load("square_growth")
     m = ranef.lmm("score ~ month + (month | patient)", data)
@@ -364,25 +253,6 @@ def covariance():
             panel.text(j, i, f"{value:.1f}", ha="center", va="center", fontsize=7, color="white" if value > 1.8 else INK)
         panel.set(xticks=[], yticks=[], title=name)
         panel.spines[:].set_visible(False)
-    return figure
-
-
-@picture
-def variance_parts():
-    data = load()
-    models = {"with age": "score ~ age + (1 | group)", "without": "score ~ 1 + (1 | group)"}
-    figure, (axes,) = panels("Parts of the variance of the scores", height=1.9)
-    colors = {"Fixed effects": BLUE, "group": GREEN, "Residual": PALE}
-    for place, formula in enumerate(models.values()):
-        left = 0.0
-        for row in ranef.variance_partition(ranef.lmm(formula, data)):
-            part = row["component"]
-            axes.barh(place, row["variance"], left=left, color=colors[part], height=0.6)
-            if row["variance"] > 0.3:
-                where = left + row["variance"] / 2
-                axes.text(where, place, part, ha="center", va="center", color=INK if part == "Residual" else "white")
-            left += row["variance"]
-    axes.set(yticks=[0, 1], yticklabels=list(models), xlabel="Variance (points squared)")
     return figure
 
 

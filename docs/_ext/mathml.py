@@ -20,6 +20,7 @@ def mathml(latex: str, *, block: bool) -> str:
     if "&" in latex and not re.search(r"\\begin\{(?:[pb]?matrix|cases|array)\}", latex):
         raise ValueError(f"alignment outside of a matrix: {latex}")
     markup = convert(latex, display="block" if block else "inline")
+    markup = markup.replace("<mi>&#x0007E;</mi>", "<mo>&#x0223C;</mo>")  # "is distributed as" is a relation
     markup = STYLED.sub(lambda found: f"<mi>{bold(found[1])}</mi>", markup)
     return NAMED.sub(r"<mi>\1</mi>", markup)
 
