@@ -28,14 +28,26 @@ div.ranef tbody th,div.ranef tbody td{border-bottom:1px solid color-mix(in srgb,
 div.ranef tbody th.part{font-weight:600;padding-top:.7em}
 div.ranef tr.below td{padding-top:0}
 div.ranef tr.joined th,div.ranef tr.joined td{border-bottom:0;padding-bottom:.1em}
-div.ranef td.long{white-space:normal;min-width:14em}
+div.ranef td.long{white-space:normal;min-width:15em}
 div.ranef th.n,div.ranef td.n{text-align:right}
 div.ranef p{margin:.2em 0;opacity:.8;font-size:12.5px;max-width:60em}
+div.ranef p.finding{margin:.4em 0;opacity:1;font-size:inherit}
+div.ranef .badge{display:inline-block;border-radius:.7em;padding:.05em .7em;font-weight:600;font-size:.88em;
+  color:#fff;white-space:nowrap}
+div.ranef .good{background:#1f7a4d}div.ranef .mind{background:#9a6200}div.ranef .bad{background:#b3261e}
+div.ranef code{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;font-size:.94em;overflow-wrap:anywhere;
+  color:inherit;background:transparent;padding:0}
 @media (max-width:520px){div.ranef caption{white-space:normal}div.ranef th,div.ranef td{padding:.28em .5em}}
 </style>"""
-LONG = 40  # characters beyond which a text may be broken over several lines
-NAMED = ("effect", "component", "group", "level", "term", "term1", "name", "quantity", "contrast", "model", "code")
+LONG = 28  # characters beyond which a text may be broken over several lines
+NAMED = ("effect", "component", "assumption", "group", "level", "term", "term1", "name", "quantity", "contrast", "model", "code")
 SPACE = {" ": "\N{FIGURE SPACE}", ".": "\N{PUNCTUATION SPACE}"}  # as wide as a digit, as wide as a point
+COLOURS = {
+    "optimum": "good", "optimum on the boundary": "mind", "not converged": "bad",
+    "note": "good", "warning": "mind", "serious": "bad",
+    "fine": "good", "look": "mind", "concern": "bad",
+}  # fmt: skip
+JUDGED = ("verdict", "severity")  # columns whose words have a colour
 FONT = "font-family:'Times New Roman',serif;font-size:10pt"
 
 
@@ -46,12 +58,19 @@ def html(table: Table) -> str:
     columns = {name: _stacked(texts[name]) if numbers[name] else texts[name] for name in table.columns}
     heads = "".join(_head(table, name, numbers[name]) for name in table.columns)
     first = next(iter(table.columns), "") in NAMED
-    rows = ["".join(_row(row, list(numbers.values()), first)) for row in zip(*columns.values(), strict=True)]
+    judged = [name in JUDGED for name in table.columns]
+    rows = ["".join(_row(row, list(numbers.values()), first, judged)) for row in zip(*columns.values(), strict=True)]
     if gap is not None:
         rows.insert(gap[0], f'<td colspan="{len(table.columns)}">… {gap[1]:,} more rows …</td>')
     body = "".join(f"<tr>{row}</tr>" for row in rows)
     caption = f"<caption>{escape(table.title)}</caption>" if table.title else ""
     return boxed(f"<table>{caption}<thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>", table.title, table.footnotes())
+
+
+def badge(word: str) -> str:
+    """A word in the colour of its meaning: a status, a severity or a verdict."""
+    colour = COLOURS.get(word)
+    return escape(word) if colour is None else f'<span class="badge {colour}">{escape(word)}</span>'
 
 
 def boxed(table: str, title: str, notes: Sequence[str]) -> str:
@@ -128,12 +147,12 @@ def _filled(text: str) -> str:
     return number + (SPACE[" "] * lacking if "." in number else SPACE["."] + SPACE[" "] * (lacking - 1))
 
 
-def _row(row: Sequence[str], numbers: Sequence[bool], first: bool) -> list[str]:
+def _row(row: Sequence[str], numbers: Sequence[bool], first: bool, judged: Sequence[bool]) -> list[str]:
     out = []
-    for j, (text, number) in enumerate(zip(row, numbers, strict=True)):
+    for j, (text, number, judgement) in enumerate(zip(row, numbers, judged, strict=True)):
         kind = "n" if number else "t long" if len(text) > LONG else "t"
         tag, scope = ("th", ' scope="row"') if first and j == 0 and text else ("td", "")
-        out.append(f'<{tag}{scope} class="{kind}">{escape(text)}</{tag}>')
+        out.append(f'<{tag}{scope} class="{kind}">{badge(text) if judgement else escape(text)}</{tag}>')
     return out
 
 

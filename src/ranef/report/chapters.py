@@ -7,19 +7,20 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ranef.errors import RanefError
+from ranef.errors import Finding, RanefError, Severity
 from ranef.fit.methods import DDF
 from ranef.fit.rows import has_rows
 from ranef.glossary import Rule
+from ranef.inference.diagnostics import Check, check
 from ranef.inference.icc import icc
 from ranef.inference.r2 import r2
 from ranef.inference.ranova import ranova, reductions
 from ranef.inference.variance import variance_partition
 from ranef.report import facts, methods, sections, variables, words
 from ranef.report.charts import Picture
+from ranef.report.charts.checks import check_pictures
 from ranef.report.charts.effects import effect_pictures
-from ranef.report.charts.random import caterpillars, random_quantiles, shrinkage
-from ranef.report.charts.residuals import residual_pictures
+from ranef.report.charts.random import caterpillars, shrinkage
 from ranef.report.charts.shares import shares
 from ranef.report.content import Answer, Block, Chapter, Code, Document, Equation, Findings, Pictures, Points, Words
 from ranef.report.equation import levels
@@ -155,8 +156,34 @@ def _sizes(fit: Fit) -> Iterator[Block]:
 
 
 def _diagnostics(fit: Fit) -> Iterator[Block]:
-    yield Findings(fit.findings)
-    yield from _pictures([*residual_pictures(fit), *random_quantiles(fit)])
+    checked = _checked(fit)
+    yield Findings([*fit.findings, *([] if checked is None else _flagged(checked))])
+    if checked is None:
+        return
+    table = checked.table
+    columns = {name: table[name] for name in ("assumption", "check", "statistic", "p_value", "verdict", "evidence")}
+    yield Answer(replace(table, columns=columns, notes=checked.notes))
+    yield from _pictures(check_pictures(checked))
+
+
+def _checked(fit: Fit) -> Check | None:
+    """The checks; None for a model that was loaded without its rows."""
+    try:
+        return check(fit)
+    except RanefError:
+        return None
+
+
+def _flagged(checked: Check) -> list[Finding]:
+    """What is not fine, one finding for each assumption."""
+    out = []
+    for assumption in dict.fromkeys(one.assumption for one in checked.assessments):
+        own = [one for one in checked.assessments if one.assumption == assumption and one.finding is not None]
+        if own:
+            worst: Severity = "serious" if any(one.verdict == "concern" for one in own) else "warning"
+            said = " ".join(f"{one.check}: {one.evidence}" for one in own)
+            out.append(Finding("check", worst, f"{assumption}. {said}", " ".join(dict.fromkeys(one.remedy for one in own))))
+    return out
 
 
 def _methods(fit: Fit) -> Iterator[Block]:

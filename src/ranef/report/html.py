@@ -2,32 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from html import escape
 from typing import TYPE_CHECKING
 
-from ranef.layouts.web import STYLE
+from ranef.layouts.web import STYLE, badge
 from ranef.report import facts
 from ranef.report.sections import SECTIONS
 
 if TYPE_CHECKING:
     from ranef.errors import Finding
     from ranef.fit.fit import Fit
-
-COLOURS = {
-    "optimum": "good",
-    "optimum on the boundary": "mind",
-    "not converged": "bad",
-    "note": "good",
-    "warning": "mind",
-    "serious": "bad",
-}
-BADGES = """<style>
-.ranef .badge{display:inline-block;border-radius:.7em;padding:.05em .7em;font-weight:600;font-size:.88em;
-  color:#fff;white-space:nowrap}
-.ranef .good{background:#1f7a4d}.ranef .mind{background:#9a6200}.ranef .bad{background:#b3261e}
-.ranef code{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;font-size:.94em;overflow-wrap:anywhere}
-.ranef .finding{margin:.4em 0;opacity:1;font-size:inherit}
-</style>"""
 
 
 def summary_fragment(fit: Fit) -> str:
@@ -40,18 +25,21 @@ def summary_fragment(fit: Fit) -> str:
         f"<div><b>{escape(facts.kind(fit))}</b> {badge(fit.status)}</div>",
         f"<div><code>{escape(fit.formula)}</code></div>",
         f"<div>{escape(facts.data_line(fit))} · {criteria}</div>",
+        *(f"<div>{escape(name)}: {escape(text)}</div>" for name, text in facts.arguments(fit).items()),
         *(finding(one) for one in fit.findings),
         *(table.to_html(style=False) for table in tables),
     ]
-    return f'{STYLE}{BADGES}<div class="ranef">{"".join(parts)}</div>'
-
-
-def badge(word: str) -> str:
-    """A word in the colour of its meaning: a status or a severity."""
-    return f'<span class="badge {COLOURS.get(word, "mind")}">{escape(word)}</span>'
+    if not fit.ngroups:
+        parts += [f"<div>{escape(line)}</div>" for line in (facts.residual_line(fit), *facts.explained_lines(fit))]
+    return f'{STYLE}<div class="ranef">{"".join(parts)}</div>'
 
 
 def finding(one: Finding) -> str:
     """A finding: how serious, what, and what to do."""
-    remedy = f" <i>{escape(one.remedy)}</i>" if one.remedy else ""
-    return f'<p class="finding">{badge(one.severity)} {escape(one.message)}{remedy}</p>'
+    remedy = f" <i>{_marked(one.remedy)}</i>" if one.remedy else ""
+    return f'<p class="finding">{badge(one.severity)} {_marked(one.message)}{remedy}</p>'
+
+
+def _marked(text: str) -> str:
+    """Escaped, with what stands in backticks as code."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))

@@ -67,7 +67,7 @@ def _(block: Equation) -> str:
 @text.register
 def _(block: Findings) -> str:
     told = [f"- **{one.severity}**: {escaped(one.message)} *{escaped(one.remedy)}*" for one in block.findings]
-    return "\n".join(told) or "The fit itself has nothing to report."
+    return "\n".join(told) or "Nothing to report."
 
 
 @text.register

@@ -8,11 +8,11 @@ from html import escape
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
-from ranef.layouts.web import STYLE
+from ranef.layouts.web import STYLE, badge
 from ranef.report.chapters import document
 from ranef.report.charts import STYLE as CHARTS
 from ranef.report.content import Answer, Block, Chapter, Code, Document, Equation, Findings, Pictures, Points, Words
-from ranef.report.html import BADGES, badge, finding
+from ranef.report.html import finding
 from ranef.report.notation import mathml
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def rendered(doc: Document) -> str:
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f"<title>{heading}</title>{STYLE}{BADGES}{PAGE}<style>{CHARTS}</style></head><body>{_head(doc)}"
+        f"<title>{heading}</title>{STYLE}{PAGE}<style>{CHARTS}</style></head><body>{_head(doc)}"
         f"{_contents(doc.chapters)}<main>{chapters}</main>{_foot()}</body></html>\n"
     )
 
@@ -108,7 +108,7 @@ def _(block: Equation) -> str:
 
 @html.register
 def _(block: Findings) -> str:
-    told = "".join(map(finding, block.findings)) or '<p class="finding">The fit itself has nothing to report.</p>'
+    told = "".join(map(finding, block.findings)) or '<p class="finding">Nothing to report.</p>'
     return f'<div class="ranef">{told}</div>'
 
 

@@ -16,7 +16,7 @@ from ranef.fit.rows import has_rows
 from ranef.means.emmeans import emmeans
 from ranef.means.estimates import FitEstimates
 from ranef.report.charts import Picture, thinned
-from ranef.report.charts.residuals import counted, scatter
+from ranef.report.charts.checks import counted, scatter
 from ranef.report.svg import BOTTOM, SERIES, TOP, Panel, span
 from ranef.table import Table
 

@@ -11,7 +11,6 @@ from ranef.errors import RanefError
 from ranef.fit.effects import factors
 from ranef.fit.rows import has_rows
 from ranef.report.charts import Picture, thinned
-from ranef.report.charts.residuals import quantiles
 from ranef.report.svg import BOTTOM, TOP, Panel, span
 from ranef.table import Table
 
@@ -22,7 +21,6 @@ MOST_NAMES = 40  # levels with a name beside their interval
 MOST_LEVELS = 150  # beyond, the intervals are drawn as a band
 MOST_ARROWS = 150
 MOST_PICTURES = 8
-FEWEST_QUANTILES = 8
 Z = 1.959963984540054
 
 Array = NDArray[np.float64]
@@ -31,15 +29,6 @@ Array = NDArray[np.float64]
 def caterpillars(fit: Fit) -> list[Picture]:
     """For each random effect: conditional means in order, with 95 % intervals."""
     return [_caterpillar(*found) for found in _effects(fit) if np.any(found[3])][:MOST_PICTURES]
-
-
-def random_quantiles(fit: Fit) -> list[Picture]:
-    """For each random effect with enough levels and a variance: a normal quantile plot of the conditional means."""
-    return [
-        quantiles(estimate, f"{term} of {group}", f"random effects of {group}: {term}")
-        for group, term, _, estimate, _ in _effects(fit)
-        if len(estimate) >= FEWEST_QUANTILES and np.ptp(estimate) > 0
-    ][:MOST_PICTURES]
 
 
 def shrinkage(fit: Fit) -> list[Picture]:
