@@ -114,8 +114,9 @@ def _simulated(check: Check) -> Iterator[Picture]:
     trend = check.panels.get("quantile_trend")
     if trend is not None:
         x, *quartiles = _numbers(trend, "x", "q25", "q50", "q75")
+        places, at = np.unique(x, return_inverse=True)  # predictions that are equal have one rank
         for values in quartiles:
-            panel.line(x, values, "trend", 1)
+            panel.line(places, np.bincount(at, values) / np.bincount(at), "trend", 1)
     caption = "Simulated quantile residuals with their quartiles, which should follow the dashed lines."
     yield Picture(panel.render(), caption + counted(rank))
 
