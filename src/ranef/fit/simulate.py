@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from ranef.design import Array
 from ranef.errors import ModelError
 from ranef.fit.points import design_points, marginal_mean, random_part
 from ranef.fit.rows import aligned_frame, needs_rows
@@ -31,12 +29,6 @@ def simulate(fit: Fit, n: int = 1, *, seed: int | np.random.Generator | None = N
         raise ModelError(f"re={re!r} is not known.", hint='Use "new" or "fitted".')
     if n < 1:
         raise ModelError(f"n={n}: at least one simulation is needed.")
-    columns = {f"sim_{i + 1}": draw for i, draw in enumerate(draws(fit, n, seed, re))}
-    return aligned_frame(columns, fit.model.rows.index, fit.model.rows.frame)
-
-
-def draws(fit: Fit, n: int, seed: int | np.random.Generator | None, re: Literal["new", "fitted"]) -> Iterator[Array]:
-    """n responses (n,), one after the other: as many as there are need no memory."""
     solution = fit.solution
     points = design_points(fit.model.design, fit.criterion.layout)
     mean, noise = marginal_mean(solution, points), solution.sigma * np.sqrt(points.noise)
@@ -44,11 +36,12 @@ def draws(fit: Fit, n: int, seed: int | np.random.Generator | None, re: Literal[
         mean = mean + random_part(solution, points)
     roots = [solution.sigma * solution.root(f) for f in range(len(points.z))]
     rng = np.random.default_rng(seed)
-    for _ in range(n):
-        draw = mean.copy()
+    out = np.empty((n, len(points)))
+    for draw in out:
+        draw[:] = mean
         if re == "new":
             for block, root, codes, z in zip(fit.criterion.layout.blocks, roots, points.codes, points.z, strict=True):
                 effects = rng.standard_normal((block.levels, block.width)) @ root.T
                 draw += np.einsum("nk,nk->n", z, effects[codes])
         draw += noise * rng.standard_normal(len(points))
-        yield draw
+    return aligned_frame({f"sim_{i + 1}": draw for i, draw in enumerate(out)}, fit.model.rows.index, fit.model.rows.frame)

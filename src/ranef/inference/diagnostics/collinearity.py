@@ -115,7 +115,7 @@ def _worst(found: Inflation, check: str) -> Assessment:
         return Assessment("collinearity", ASSUMPTION, check, float(found.factor[worst]), None, "fine", words)
     worst = int(judged[np.argmax(found.factor[judged])])
     value = float(found.factor[worst])
-    words = f"the standard error of {found.terms[worst]} is {np.sqrt(value):.3g} times what it would be alone."
+    words = f"the standard error of {found.terms[worst]} is {np.sqrt(value):.2f} times what it would be alone."
     return Assessment("collinearity", ASSUMPTION, check, value, None, judge(None, value, small=SMALL, large=LARGE), words, REMEDY)
 
 

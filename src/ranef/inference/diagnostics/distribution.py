@@ -29,7 +29,8 @@ def distribution(evidence: Evidence) -> Iterator[Assessment]:
         yield _uniformity("uniformity_conditional", "Uniformity, fitted effects", evidence.quantile_residuals["fitted"])
     if np.ptp(new.center) > 1e-10 * max(float(np.abs(new.center).max()), 1e-300):
         yield _along(new)
-    yield _dispersion(new)
+    if evidence.groups:  # else sigma is estimated from the same residuals
+        yield _dispersion(new)
     yield _outliers(new)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from ranef.errors import DataError
 from ranef.fit.points import Points, design_points, marginal_mean, random_part
 from ranef.inference.clusters import clusters_of, groupings
 from ranef.inference.diagnostics.cooks import Distances, cooks_distances
-from ranef.inference.diagnostics.scaled import QuantileResiduals, quantile_residuals
+from ranef.inference.diagnostics.scaled import Effects, QuantileResiduals, simulated_residuals
 from ranef.inference.diagnostics.serial import Series
 from ranef.inference.diagnostics.smooth import trend
 from ranef.inference.diagnostics.summaries import Summaries, effect_spreads, summaries
@@ -27,6 +27,7 @@ from ranef.table import Table
 if TYPE_CHECKING:
     from ranef.fit.fit import Fit
 
+FEW, ROW_SIMULATIONS = 100, 10_000_000  # simulations where there are many rows
 SERIES = 3.0  # rows that a level must have on average to be a series
 
 
@@ -140,10 +141,11 @@ class Evidence:
         return cooks_distances(self.fit)
 
     @cached_property
-    def quantile_residuals(self) -> dict[str, QuantileResiduals]:
+    def quantile_residuals(self) -> dict[Effects, QuantileResiduals]:
         """With new random effects, and where there are any also with the fitted ones."""
-        kinds: tuple[Literal["new", "fitted"], ...] = ("new", "fitted") if self.groups else ("new",)
-        return {re: quantile_residuals(self.fit, self.simulations, re=re, seed=self.seed) for re in kinds}
+        kinds: tuple[Effects, ...] = ("new", "fitted") if self.groups else ("new",)
+        n = min(self.simulations, max(FEW, ROW_SIMULATIONS // self.fit.nobs))
+        return simulated_residuals(self.fit, n, kinds, self.seed)
 
     # -- factors
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 CHUNK = 2_000_000  # numbers held at a time
 ALL_TOGETHER = 4_000_000  # numbers drawn in total,
 FEWEST = 60  # but not less replicates than this
+STREAM = 20_260  # replicates of simulated data must not repeat the numbers that the data were made of with the same seed
 
 
 def how_many(nobs: int, asked: int) -> int:
@@ -44,6 +45,7 @@ class Analysis:
     residuals: Array
     effects: list[Array]
     sigma: Array
+    standard: list[Array]  # the effects of the standardised columns
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,17 +92,26 @@ class Replicator:
             right -= np.einsum("mkr,mkc->rc", zw[:, :, :-1], omega @ part)
         g = solve_triangular(lower, right, lower=True) if len(lower) else right
         residuals = y - (X @ solve_triangular(lower, g, lower=True, trans="T") if len(lower) else 0.0)
-        effects = []
+        effects, standard = [], []
         for f, (omega, part, z) in enumerate(zip(omegas, t, self._z, strict=True)):
             b = omega @ (part - np.einsum("mkr,rc->mkc", solution.projections[f][:, :, :-1], g))
             residuals = residuals - sum(column.T @ b[:, k] for k, column in enumerate(z))
+            standard.append(b)
             effects.append(np.linalg.solve(gram.z_map(f), b))
         sigma = np.sqrt(np.maximum(np.einsum("nc,nc->c", y, residuals), 0.0) / solution.dof)
-        return Analysis(residuals, effects, sigma)
+        return Analysis(residuals, effects, sigma, standard)
+
+    def random_part(self, analysis: Analysis) -> Array:
+        """(n, c) Z b_hat*."""
+        out = np.zeros_like(analysis.residuals)
+        for z, b in zip(self._z, analysis.standard, strict=True):
+            for k, column in enumerate(z):
+                out += column.T @ b[:, k]
+        return out
 
     def replicates(self, n: int, seed: int) -> Iterator[Analysis]:
         """n replicates, some at a time."""
-        rng = np.random.default_rng(seed)
+        rng = np.random.default_rng([seed, STREAM])
         size = max(1, CHUNK // self.fit.nobs)
         for start in range(0, n, size):
             yield self.analyse(self.draw(rng, min(size, n - start)))

@@ -1,17 +1,17 @@
-"""Simulated quantile residuals: where each response lies among responses simulated from the model.
+"""Simulated quantile residuals: where each residual lies among those of data simulated from the model.
 
-    u_i = share of simulated y*_i below y_i         (ties are split at random)
+    u_i = share of simulated residuals below the own one, r*_i < r_i         (ties are split at random)
 
 Uniform on (0, 1) under a right model, whatever the distribution of the response: Dunn and Smyth (1996), J. Comput. Graph. Stat. 5,
-236-244; Hartig (DHARMa, R package). With `re="new"` the simulations draw new random effects: residuals of rows of one group go
-together, and every test compares with the same statistic of the simulations, which go together likewise. With `re="fitted"` they
-keep the predicted effects, and simulate y_hat + sigma sqrt((1 - h_i) / w_i) z: the fitted value has followed the data by the
-leverage h_i, so that residuals scatter less than errors.
+236-244; Hartig's DHARMa, with its option `refit`. Every simulated response is analysed like the data: beta, sigma and the random
+effects are estimated again, and only the variance ratios theta are held (`ranef.inference.diagnostics.replicates`). So a residual
+and its simulations differ in nothing but chance, though the fit has followed the data. `re="new"` compares y - X beta, which has
+all random effects in it; `re="fitted"` y - X beta - Z b. Residuals of rows that share something go together; the tests compare
+with the same statistic of the simulations, which go together likewise.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
@@ -22,10 +22,10 @@ from numpy.typing import NDArray
 from ranef.covariance.base import Array
 from ranef.design import Codes
 from ranef.errors import ModelError
-from ranef.fit.points import Points, design_points, marginal_mean, random_part
+from ranef.fit.points import design_points, marginal_mean, random_part
 from ranef.fit.rows import aligned, needs_rows
-from ranef.fit.simulate import draws
 from ranef.inference.clusters import clusters_of
+from ranef.inference.diagnostics.replicates import Replicator
 from ranef.inference.diagnostics.uniformity import (
     Test,
     dispersion,
@@ -51,7 +51,7 @@ def quantile_residuals(fit: Fit, n: int = 250, *, re: Effects = "new", seed: int
     n
         Simulations. A residual is a multiple of 1/n: 0 and 1 are rows outside of all simulations.
     re
-        `"new"` random effects test the model as a whole, `"fitted"` ones its residuals only. Without random effects both are one.
+        `"new"` random effects test the model as a whole, `"fitted"` ones the residuals given them. Without any both are one.
     seed
         The same seed gives the same residuals.
 
@@ -66,23 +66,23 @@ def quantile_residuals(fit: Fit, n: int = 250, *, re: Effects = "new", seed: int
     >>> m = ranef.lmm("diameter ~ 1 + (1 | plate) + (1 | sample)", ranef.datasets.load("Penicillin"))
     >>> residuals = ranef.quantile_residuals(m)
     >>> residuals.scaled.head(3)
-    0    0.952
-    1    0.500
-    2    0.928
+    0    0.972
+    1    0.512
+    2    0.956
     Name: scaled_residual, dtype: float64
     >>> residuals.tests
     Tests of the quantile residuals
     Check       Statistic  Expected      p
     --------------------------------------
-    uniformity       0.10    0.1863  0.892
-    dispersion       0.86    1.0000  0.908
-    outliers         0.00    1.1520  1.000
+    uniformity       0.09    0.1044  0.629
+    dispersion       0.98    1.0000  0.900
+    outliers         2.00    1.1520  0.414
     250 simulations with new random effects, seed 1.
     >>> residuals.by("plate")
     Quantile residuals by plate
     Check                Statistic  Expected      p
     -----------------------------------------------
-    uniformity by plate       1.28     1.463  0.773
+    uniformity by plate       1.34     1.348  0.494
     250 simulations with new random effects, seed 1.
     """
     needs_rows(fit, "quantile_residuals()")
@@ -90,32 +90,31 @@ def quantile_residuals(fit: Fit, n: int = 250, *, re: Effects = "new", seed: int
         raise ModelError(f"re={re!r} is not known.", hint='Use "new" or "fitted".')
     if n < 20:
         raise ModelError(f"n={n!r}: less than 20 simulations show no distribution.")
-    points = design_points(fit.model.design, fit.criterion.layout)
-    rows = np.arange(len(points)) if len(points) <= KEPT else np.linspace(0, len(points) - 1, KEPT).astype(np.intp)
-    y, kept = fit.model.design.y, np.empty((n, len(rows)))
-    below, ties = np.zeros(len(points)), np.zeros(len(points))
-    for i, draw in enumerate(_simulations(fit, points, n, re, seed)):
-        below += draw < y
-        ties += draw == y
-        kept[i] = draw[rows]
-    share = np.random.default_rng([seed, 1]).random(len(points))
-    center = _center(fit, points, re)
-    return QuantileResiduals(fit, re, n, seed, (below + share * ties) / n, center, rows, kept)
+    return simulated_residuals(fit, n, (re,), seed)[re]
 
 
-def _simulations(fit: Fit, points: Points, n: int, re: Effects, seed: int) -> Iterator[Array]:
-    if re == "new" or not fit.model.design.terms:
-        yield from draws(fit, n, seed, "new")
-        return
-    center = _center(fit, points, re)
-    root = np.sqrt(np.maximum(1.0 - fit._leverage, 0.0))
-    for draw in draws(fit, n, seed, "fitted"):
-        yield center + root * (draw - center)
-
-
-def _center(fit: Fit, points: Points, re: Effects) -> Array:
+def simulated_residuals(fit: Fit, n: int, kinds: tuple[Effects, ...], seed: int) -> dict[Effects, QuantileResiduals]:
+    """Of several kinds from the same simulations."""
+    points, y = design_points(fit.model.design, fit.criterion.layout), fit.model.design.y
     mean = marginal_mean(fit.solution, points)
-    return mean if re == "new" else mean + random_part(fit.solution, points)
+    centers = {re: mean if re == "new" else mean + random_part(fit.solution, points) for re in kinds}
+    rows = np.arange(len(points)) if len(points) <= KEPT else np.linspace(0, len(points) - 1, KEPT).astype(np.intp)
+    kept: dict[Effects, list[Array]] = {re: [] for re in kinds}
+    below, ties = ({re: np.zeros(len(points)) for re in kinds} for _ in range(2))
+    replicator, unit = Replicator(fit), fit.sigma * np.sqrt(points.noise)[:, None]
+    for analysis in replicator.replicates(n, seed):
+        for re in kinds:
+            own = analysis.residuals if re == "fitted" else analysis.residuals + replicator.random_part(analysis)
+            simulated = own * (unit / analysis.sigma)
+            residual = (y - centers[re])[:, None]
+            below[re] += np.count_nonzero(simulated < residual, axis=1)
+            ties[re] += np.count_nonzero(simulated == residual, axis=1)
+            kept[re].append(simulated[rows].T)
+    share = np.random.default_rng([seed, 1]).random(len(points))
+    return {
+        re: QuantileResiduals(fit, re, n, seed, (below[re] + share * ties[re]) / n, centers[re], rows, np.concatenate(kept[re]))
+        for re in kinds
+    }
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -129,7 +128,7 @@ class QuantileResiduals:
     values: Array
     center: Array  # (n,) expected responses
     rows: NDArray[np.intp]  # (r,)
-    simulated: Array  # (simulations, r)
+    simulated: Array  # (simulations, r) residuals
 
     @property
     def scaled(self) -> Any:
@@ -150,8 +149,7 @@ class QuantileResiduals:
 
     @cached_property
     def dispersion(self) -> Test:
-        center = self.center[self.rows]
-        return dispersion(self.fit.model.design.y[self.rows] - center, self.simulated - center)
+        return dispersion((self.fit.model.design.y - self.center)[self.rows], self.simulated)
 
     @cached_property
     def outliers(self) -> Test:
