@@ -33,6 +33,7 @@ class Assessment:
     verdict: Verdict
     evidence: str
     remedy: str = ""
+    panel: str = ""  # the picture that shows it
 
     @property
     def finding(self) -> Finding | None:

@@ -22,7 +22,7 @@ from ranef.inference.diagnostics.evidence import Evidence
 from ranef.inference.terms import terms_of
 from ranef.table import Table
 
-ASSUMPTION = "Collinearity"
+ASSUMPTION, PANEL = "Collinearity", "collinearity"
 SMALL, LARGE = 5.0, 10.0  # variance inflation
 NARROW, WIDE = 30.0, 100.0  # condition number, Belsley, Kuh and Welsch (1980), Regression Diagnostics, section 3.2
 REMEDY = (
@@ -103,7 +103,7 @@ def collinearity(evidence: Evidence) -> Iterator[Assessment]:
     if kappa is not None:
         words = f"the condition number of the standardised predictors is {kappa:.3g}."
         verdict = judge(None, kappa, small=NARROW, large=WIDE)
-        yield Assessment("condition", ASSUMPTION, "Condition number", kappa, None, verdict, words, REMEDY)
+        yield Assessment("condition", ASSUMPTION, "Condition number", kappa, None, verdict, words, REMEDY, PANEL)
 
 
 def _worst(found: Inflation, check: str) -> Assessment:
@@ -112,11 +112,12 @@ def _worst(found: Inflation, check: str) -> Assessment:
     if not len(judged):
         worst = int(np.argmax(found.factor))
         words = f"all terms are part of an interaction, which inflates by its nature; the largest is {found.factor[worst]:.3g}."
-        return Assessment("collinearity", ASSUMPTION, check, float(found.factor[worst]), None, "fine", words)
+        return Assessment("collinearity", ASSUMPTION, check, float(found.factor[worst]), None, "fine", words, panel=PANEL)
     worst = int(judged[np.argmax(found.factor[judged])])
     value = float(found.factor[worst])
     words = f"the standard error of {found.terms[worst]} is {np.sqrt(value):.2f} times what it would be alone."
-    return Assessment("collinearity", ASSUMPTION, check, value, None, judge(None, value, small=SMALL, large=LARGE), words, REMEDY)
+    verdict = judge(None, value, small=SMALL, large=LARGE)
+    return Assessment("collinearity", ASSUMPTION, check, value, None, verdict, words, REMEDY, PANEL)
 
 
 def collinearity_panels(evidence: Evidence) -> Iterator[tuple[str, Table]]:

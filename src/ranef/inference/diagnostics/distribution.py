@@ -24,9 +24,11 @@ WINDOW = 40  # places of the running quartiles
 
 def distribution(evidence: Evidence) -> Iterator[Assessment]:
     new = evidence.quantile_residuals["new"]
-    yield _uniformity("uniformity", "Uniformity, new effects" if evidence.groups else "Uniformity", new)
+    yield _uniformity("uniformity", "Uniformity, new effects" if evidence.groups else "Uniformity", new, "qq_uniform")
     if "fitted" in evidence.quantile_residuals:
-        yield _uniformity("uniformity_conditional", "Uniformity, fitted effects", evidence.quantile_residuals["fitted"])
+        yield _uniformity(
+            "uniformity_conditional", "Uniformity, fitted effects", evidence.quantile_residuals["fitted"], "quantile_conditional"
+        )
     if np.ptp(new.center) > 1e-10 * max(float(np.abs(new.center).max()), 1e-300):
         yield _along(new)
     if evidence.groups:  # else sigma is estimated from the same residuals
@@ -34,13 +36,13 @@ def distribution(evidence: Evidence) -> Iterator[Assessment]:
     yield _outliers(new)
 
 
-def _uniformity(code: str, check: str, found: QuantileResiduals) -> Assessment:
+def _uniformity(code: str, check: str, found: QuantileResiduals, panel: str) -> Assessment:
     test = found.uniformity
     beyond = test.statistic - test.expected
     words = f"the quantile residuals are {test.statistic:.3f} away from uniform, where {test.expected:.3f} is expected"
     words += f"; tested on {len(found.rows)} of {len(found.values)} rows." if len(found.rows) < len(found.values) else "."
     verdict = judge(test.p_value, beyond, small=NEAR, large=FAR)
-    return Assessment(code, ASSUMPTION, check, test.statistic, test.p_value, verdict, words, REMEDY)
+    return Assessment(code, ASSUMPTION, check, test.statistic, test.p_value, verdict, words, REMEDY, panel)
 
 
 def _along(found: QuantileResiduals) -> Assessment:
@@ -51,14 +53,14 @@ def _along(found: QuantileResiduals) -> Assessment:
     words = f"in the worst quarter of the predictions they are {own:.3f} away from uniform, where {usual:.3f} is expected."
     verdict = judge(test.p_value, own - usual, small=NEAR, large=FAR)
     check = "Uniformity by prediction"
-    return Assessment("uniformity_along", ASSUMPTION, check, own, test.p_value, verdict, words, REMEDY)
+    return Assessment("uniformity_along", ASSUMPTION, check, own, test.p_value, verdict, words, REMEDY, "quantile")
 
 
 def _dispersion(found: QuantileResiduals) -> Assessment:
     test = found.dispersion
     words = f"the variance is {test.statistic:.2f} times that of simulated data."
     verdict = judge(test.p_value, abs(float(np.log(max(test.statistic, 1e-300)))), small=LITTLE, large=MUCH)
-    return Assessment("dispersion", ASSUMPTION, "Dispersion", test.statistic, test.p_value, verdict, words, REMEDY)
+    return Assessment("dispersion", ASSUMPTION, "Dispersion", test.statistic, test.p_value, verdict, words, REMEDY, "dispersion")
 
 
 def _outliers(found: QuantileResiduals) -> Assessment:
@@ -67,7 +69,8 @@ def _outliers(found: QuantileResiduals) -> Assessment:
     words = f"{outside}, where {test.expected:.1f} are expected."
     times = (test.statistic + 0.5) / (test.expected + 0.5)
     verdict = judge(test.p_value, times, small=SOME, large=MANY)
-    return Assessment("simulated_outliers", ASSUMPTION, "Simulation outliers", test.statistic, test.p_value, verdict, words, REMEDY)
+    code, check = "simulated_outliers", "Simulation outliers"
+    return Assessment(code, ASSUMPTION, check, test.statistic, test.p_value, verdict, words, REMEDY, "quantile")
 
 
 def distribution_panels(evidence: Evidence) -> Iterator[tuple[str, Table]]:

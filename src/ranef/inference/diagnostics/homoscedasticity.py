@@ -38,7 +38,7 @@ def _residuals(evidence: Evidence) -> tuple[Array, Codes]:
 def _breusch_pagan(code: str, check: str, residuals: Array, Z: Array) -> Assessment:
     if np.all(np.ptp(Z, axis=0) <= 1e-10 * np.abs(Z).max(axis=0)):
         return untested(code, ASSUMPTION, check, "There is nothing that the spread could depend on.")
-    return _assessment(code, check, breusch_pagan(residuals, Z), "along them")
+    return _assessment(code, check, breusch_pagan(residuals, Z), "along them", "scale")
 
 
 def _levene(evidence: Evidence, name: str, codes: Codes) -> Assessment:
@@ -49,21 +49,13 @@ def _levene(evidence: Evidence, name: str, codes: Codes) -> Assessment:
     levels, own = np.unique(codes[rows], return_inverse=True)
     if len(levels) < 2:
         return untested(code, ASSUMPTION, check, f"Fewer than two levels of {name} have {FEW} rows.")
-    return _assessment(code, check, levene(evidence.scaled[rows], own), f"between levels of {name}")
+    return _assessment(code, check, levene(evidence.scaled[rows], own), f"between levels of {name}", f"spread:{name}")
 
 
-def _assessment(code: str, check: str, test: SpreadTest, where: str) -> Assessment:
+def _assessment(code: str, check: str, test: SpreadTest, where: str, panel: str) -> Assessment:
     words = f"the standard deviation of the residuals varies by a factor of {test.ratio:.2f} {where}."
-    return Assessment(
-        code,
-        ASSUMPTION,
-        check,
-        test.statistic,
-        test.p_value,
-        judge(test.p_value, test.ratio, small=SMALL, large=LARGE),
-        words,
-        REMEDY,
-    )
+    verdict = judge(test.p_value, test.ratio, small=SMALL, large=LARGE)
+    return Assessment(code, ASSUMPTION, check, test.statistic, test.p_value, verdict, words, REMEDY, panel)
 
 
 def scale_panels(evidence: Evidence) -> Iterator[tuple[str, Table]]:

@@ -17,7 +17,7 @@ from ranef.inference.diagnostics.summaries import lags_of
 from ranef.inference.rows import whitened_rows
 from ranef.table import Table
 
-ASSUMPTION = "Independence"
+ASSUMPTION, PANEL = "Independence", "acf"
 SMALL, LARGE = 0.1, 0.3  # correlation of neighbours
 REMEDY = (
     "Are the rows in order of time (`order=`)? A missing effect of time, a random slope of time or a correlated residual structure "
@@ -65,7 +65,7 @@ def _compared(code: str, check: str, d: float, replicates: Array) -> Assessment:
 def _assessment(code: str, check: str, d: float, expected: float, p: float) -> Assessment:
     correlation = 1.0 - d / expected
     words = f"{d:.2f} where {expected:.2f} is expected: neighbours correlate by {correlation:.2f}."
-    return Assessment(code, ASSUMPTION, check, d, p, judge(p, abs(correlation), small=SMALL, large=LARGE), words, REMEDY)
+    return Assessment(code, ASSUMPTION, check, d, p, judge(p, abs(correlation), small=SMALL, large=LARGE), words, REMEDY, PANEL)
 
 
 def _acf(evidence: Evidence) -> Assessment:
@@ -80,7 +80,9 @@ def _acf(evidence: Evidence) -> Assessment:
     p = float(-np.expm1(len(lags) * np.log1p(-2.0 * ndtr(-abs(z[worst])))))
     off = float(observed[worst] - mean[worst])
     words = f"at lag {lags[worst]} the correlation is {off:+.2f} off what the model expects."
-    return Assessment(code, ASSUMPTION, check, float(z[worst]), p, judge(p, abs(off), small=SMALL, large=LARGE), words, REMEDY)
+    return Assessment(
+        code, ASSUMPTION, check, float(z[worst]), p, judge(p, abs(off), small=SMALL, large=LARGE), words, REMEDY, PANEL
+    )
 
 
 def _correlogram(evidence: Evidence) -> tuple[Array, Array, Array]:

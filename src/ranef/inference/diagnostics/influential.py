@@ -23,8 +23,9 @@ def influential(evidence: Evidence) -> Iterator[Assessment]:
         words += f", among the {len(known)} of {found.total} levels that pull most" if len(known) < found.total else ""
         words += f"; {alone} others cannot be left out, the rest does not determine the model." if alone else "."
         verdict = judge(None, float(known[worst]), small=SMALL, large=LARGE)
-        code = f"influence_{found.name}" if place else "influence"
-        yield Assessment(code, ASSUMPTION, f"Cook's distance, {found.name}", float(known[worst]), None, verdict, words, REMEDY)
+        code, panel = (f"influence_{found.name}", f"influence:{found.name}") if place else ("influence", "influence")
+        check = f"Cook's distance, {found.name}"
+        yield Assessment(code, ASSUMPTION, check, float(known[worst]), None, verdict, words, REMEDY, panel)
 
 
 def influence_panels(evidence: Evidence) -> Iterator[tuple[str, Table]]:

@@ -38,13 +38,15 @@ REMEDY = "Look at the trend of the residuals; a transformation, a polynomial, a 
 
 def linearity(evidence: Evidence) -> Iterator[Assessment]:
     """One assessment of the fitted values, and one of each numeric predictor with more than two values."""
-    yield assess(evidence, "linearity", "RESET, fitted values", evidence.mean)
+    yield assess(evidence, "RESET, fitted values", "", evidence.mean)
     for name, x in predictors(evidence.fit).items():
         if abs(np.corrcoef(x, evidence.mean)[0, 1]) < 1.0 - 1e-10:  # else it is the same question
-            yield assess(evidence, f"linearity_{name}", f"Curve in {name}", x)
+            yield assess(evidence, f"Curve in {name}", name, x)
 
 
-def assess(evidence: Evidence, code: str, check: str, x: Array) -> Assessment:
+def assess(evidence: Evidence, check: str, name: str, x: Array) -> Assessment:
+    """Of the predictor called `name`; of the fitted values where that is empty."""
+    code, panel = (f"linearity_{name}", f"linearity:{name}") if name else ("linearity", "linearity")
     try:
         test = reset(evidence.fit, x)
     except RanefError as problem:
@@ -54,8 +56,8 @@ def assess(evidence: Evidence, code: str, check: str, x: Array) -> Assessment:
     share = test.num_df * test.statistic
     share = share / (share + test.den_df) if np.isfinite(test.den_df) else share / (share + evidence.fit.nobs)
     words = f"a curve explains {share:.1%} of the variance that is left."
-    return Assessment(code, ASSUMPTION, check, test.statistic, test.p_value, judge(test.p_value, share, small=SMALL, large=LARGE),
-                      words, REMEDY)  # fmt: skip
+    verdict = judge(test.p_value, share, small=SMALL, large=LARGE)
+    return Assessment(code, ASSUMPTION, check, test.statistic, test.p_value, verdict, words, REMEDY, panel)
 
 
 def reset(fit: Fit, x: Array, powers: tuple[int, ...] = POWERS) -> FTest:

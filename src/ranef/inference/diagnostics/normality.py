@@ -55,20 +55,20 @@ def shape(values: Array) -> Shape:
 
 
 def normality(evidence: Evidence) -> Iterator[Assessment]:
-    yield _assess("normality", "Shapiro-Wilk, residuals", evidence.scaled[evidence.usable], RESIDUALS)
+    yield _assess("normality", "Shapiro-Wilk, residuals", evidence.scaled[evidence.usable], RESIDUALS, "qq_residuals")
     for factor in factors(evidence.fit):
         for k, term in enumerate(factor.names):
             yield _effect(evidence, factor, k, term)
 
 
-def _assess(code: str, check: str, values: Array, remedy: str, note: str = "") -> Assessment:
+def _assess(code: str, check: str, values: Array, remedy: str, panel: str, note: str = "") -> Assessment:
     if len(values) < FEWEST or not np.ptp(values) > 0:
         return untested(code, ASSUMPTION, check, f"{len(values)} values do not show a distribution.")
     found = shape(values)
     words = f"skewness {found.skewness:.2f}, excess kurtosis {found.kurtosis:.2f}"
     words += f"; tested on {found.tested} of {len(values)} values" if found.tested < len(values) else ""
     verdict = judge(found.p_value, found.departure, small=SMALL, large=LARGE)
-    return Assessment(code, ASSUMPTION, check, found.statistic, found.p_value, verdict, f"{words}{note}.", remedy)
+    return Assessment(code, ASSUMPTION, check, found.statistic, found.p_value, verdict, f"{words}{note}.", remedy, panel)
 
 
 def _effect(evidence: Evidence, factor: Factor, k: int, term: str) -> Assessment:
@@ -79,7 +79,7 @@ def _effect(evidence: Evidence, factor: Factor, k: int, term: str) -> Assessment
     root = evidence.fit.solution.root(factor.block)[k]
     kept = float(np.mean(evidence.effect_spreads[factor.name, term] ** 2) / (root @ root))
     note = "; strong shrinkage makes any effects look normal" if kept < HEAVY else ""
-    return _assess(code, check, values, EFFECTS, note)
+    return _assess(code, check, values, EFFECTS, f"qq_ranef:{factor.name}:{term}", note)
 
 
 def scaled_effects(evidence: Evidence, factor: Factor, k: int, term: str) -> Array | None:

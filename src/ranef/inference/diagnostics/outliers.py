@@ -37,13 +37,13 @@ def outliers(evidence: Evidence) -> Iterator[Assessment]:
         words = f"no row is too far out; the farthest is {name} {labels[_rows(evidence)[worst]]}."
     size = abs(float(values[worst]))
     verdict = judge(float(p[worst]), size, small=SMALL, large=LARGE)
-    yield Assessment(code, ASSUMPTION, check, float(values[worst]), float(p[worst]), verdict, words, REMEDY)
+    yield Assessment(code, ASSUMPTION, check, float(values[worst]), float(p[worst]), verdict, words, REMEDY, "outliers")
 
 
 def studentised(evidence: Evidence) -> tuple[Array, Array]:
     """Studentised residuals of the rows that have one, and their p values after Bonferroni."""
-    values = evidence.studentised[_rows(evidence)]
-    tail = t_tail(np.abs(values), np.full(len(values), evidence.fit.solution.dof - 1.0))
+    values, known = evidence.studentised[_rows(evidence)], evidence.fit.model.design.known_variances
+    tail = t_tail(np.abs(values), np.full(len(values), np.inf if known else evidence.fit.solution.dof - 1.0))
     return values, np.minimum(2.0 * len(values) * tail, 1.0)
 
 

@@ -99,6 +99,8 @@ class Replicator:
             standard.append(b)
             effects.append(np.linalg.solve(gram.z_map(f), b))
         sigma = np.sqrt(np.maximum(np.einsum("nc,nc->c", y, residuals), 0.0) / solution.dof)
+        if self.fit.criterion.scale is not None:  # known, and one in the units of y*
+            sigma = np.ones_like(sigma)
         return Analysis(residuals, effects, sigma, standard)
 
     def random_part(self, analysis: Analysis) -> Array:

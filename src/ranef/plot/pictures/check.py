@@ -78,11 +78,8 @@ def _chosen(found: Check, panels: str | Sequence[str]) -> list[str]:
 
 
 def _verdict(found: Check, name: str) -> str:
-    """The worst verdict about this panel; of normality, that of the residuals or of the random effect in question."""
-    kind, _, detail = name.partition(":")
-    own = [one for one in found.assessments if one.assumption == ASSUMPTIONS.get(kind)]
-    if kind in ("qq_residuals", "qq_ranef"):
-        ending = detail.replace(":", ": ") if detail else "residuals"
-        own = [one for one in own if one.check.endswith(ending)]
+    """The worst verdict about this panel; where no check has it as its own, about its assumption."""
+    own = [one for one in found.assessments if one.panel == name]
+    own = own or [one for one in found.assessments if one.assumption == ASSUMPTIONS.get(name.partition(":")[0])]
     words = {one.verdict for one in own}
     return next((word for word in WORST if word in words), "")

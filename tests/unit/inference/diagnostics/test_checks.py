@@ -173,6 +173,12 @@ def test_the_panels_have_what_a_picture_draws(right):
         assert np.all((panel["lower"] <= middle) & (middle <= panel["upper"])), name
 
 
+def test_each_check_names_its_panel(right):
+    named = {one.panel for one in right.assessments if one.panel}
+    assert named <= set(right.panels)
+    assert {"linearity:x", "acf", "scale", "spread:g", "qq_residuals", "qq_ranef:g:(Intercept)", "qq_uniform", "influence"} <= named
+
+
 def test_the_same_seed_gives_the_same_answer(right):
     again, other = ranef.check(right.fit, n=100), ranef.check(right.fit, n=100, seed=2)
     assert again.table.to_csv() == right.table.to_csv() != other.table.to_csv()
@@ -204,6 +210,9 @@ MODELS = {
     "nested": lambda: ranef.lmm("strength ~ 1 + (1 | batch/cask)", ranef.datasets.load("Pastes")),
     "factor slopes": lambda: ranef.lmm("score ~ Machine + (Machine | Worker)", ranef.datasets.load("Machines")),
     "five rows": lambda: ranef.lm("y ~ x", pd.DataFrame({"x": [1.0, 2, 3, 4, 5], "y": [1.0, 2, 2.5, 4.1, 5]})),
+    "known variances": lambda: ranef.lmm("Reaction ~ Days + (1 | Subject)", ODD.assign(v=900.0 * ODD["w"]), sampling_variance="v"),
+    "known variances, no groups": lambda: ranef.lmm("Reaction ~ Days", ODD.assign(v=2000.0 * ODD["w"]), sampling_variance="v"),
+    "autoregressive effects": lambda: ranef.lmm("Reaction ~ Days + ar1(0 + block | Subject)", ODD.assign(block=(ODD["Days"] // 2).astype(str))),
     "logarithms": lambda: ranef.lmm("log(Reaction) ~ log(Days + 1) + (1 | Subject)", ODD),
 }  # fmt: skip
 
