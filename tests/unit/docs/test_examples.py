@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[3]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-NEEDS_MATPLOTLIB = () if find_spec("matplotlib") else ("shrinkage_picture.py",)
+NEEDS_MATPLOTLIB = () if find_spec("matplotlib") else ("shrinkage_picture.py", "growth_curves.py", "how_many_clinics.py")
 SCRIPTS = [path for path in sorted((ROOT / "examples").glob("*.py")) if path.name not in NEEDS_MATPLOTLIB]
 BLOCK = re.compile(r"^ *```python\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 
@@ -49,12 +49,18 @@ def test_the_readme_names_a_command_that_exists():
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
-def test_scripts_run(script, tmp_path, monkeypatch):
+def test_scripts_run(script, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     copy = shutil.copy(script, tmp_path / script.name)
     monkeypatch.setattr("sys.argv", [str(copy)])
     runpy.run_path(str(copy), run_name="__main__")
-    assert list(tmp_path.glob("*.html")) or list(tmp_path.glob("*.png"))
+    files = {path.suffix for path in tmp_path.iterdir() if path != copy}
+    assert files & {".html", ".png"} or len(capsys.readouterr().out.splitlines()) > 2
+
+
+def test_every_script_is_on_the_page_of_examples():
+    page = (ROOT / "docs/how-to/examples.md").read_text(encoding="utf-8")
+    assert [path.name for path in SCRIPTS if f"examples/{path.name}" not in page] == []
 
 
 @pytest.mark.slow
