@@ -24,6 +24,7 @@ from ranef.design import Codes
 from ranef.errors import ModelError
 from ranef.fit.points import design_points, marginal_mean, random_part
 from ranef.fit.rows import aligned, needs_rows
+from ranef.glossary import Rule
 from ranef.inference.clusters import clusters_of
 from ranef.inference.diagnostics.replicates import Replicator
 from ranef.inference.diagnostics.uniformity import (
@@ -74,15 +75,15 @@ def quantile_residuals(fit: Fit, n: int = 250, *, re: Effects = "new", seed: int
     Tests of the quantile residuals
     Check       Statistic  Expected      p
     --------------------------------------
-    uniformity       0.09    0.1044  0.629
-    dispersion       0.98    1.0000  0.900
-    outliers         2.00    1.1520  0.414
+    uniformity      0.087     0.104  0.629
+    dispersion      0.980     1.000  0.900
+    outliers        2.000     1.152  0.414
     250 simulations with new random effects, seed 1.
     >>> residuals.by("plate")
     Quantile residuals by plate
     Check                Statistic  Expected      p
     -----------------------------------------------
-    uniformity by plate       1.34     1.348  0.494
+    uniformity by plate      1.336     1.348  0.494
     250 simulations with new random effects, seed 1.
     """
     needs_rows(fit, "quantile_residuals()")
@@ -186,8 +187,8 @@ class QuantileResiduals:
         effects = "new" if self.re == "new" else "fitted"
         note = f"{self.n} simulations with {effects} random effects, seed {self.seed}."
         some = f" Tested on {len(self.rows)} of {len(self.values)} rows." if len(self.rows) < len(self.values) else ""
-        headings = {"statistic": "Statistic", "expected": "Expected"}
-        return Table(columns, title=title, notes=(note + some,), headings=headings, frame_kind=self.fit.model.rows.frame)
+        rules: dict[str, Rule] = {"statistic": "fraction", "expected": "fraction"}
+        return Table(columns, title=title, notes=(note + some,), rules=rules, frame_kind=self.fit.model.rows.frame)
 
     def __repr__(self) -> str:
         return repr(self.tests)
