@@ -9,6 +9,7 @@ n log(2 pi sigma^2) + s / sigma^2 takes the place of n (1 + log(2 pi s / n)), nu
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -30,6 +31,7 @@ from ranef.core.scoring import scoring_start
 from ranef.core.single import Single
 from ranef.core.standard import standardise
 from ranef.covariance.base import Array, Covariance
+from ranef.covariance.scaled import Scaled
 from ranef.design import Design
 from ranef.optim.problem import Evaluation
 
@@ -141,9 +143,16 @@ class Criterion:
 
     def evaluate(self, theta: Array, order: int) -> Evaluation:
         try:
+            if order >= 2 and self.layout.wide:
+                return self._differenced(theta)
             return self.evaluation(theta, self.pieces(theta, order))
         except LinAlgError:
             return Evaluation(theta, np.inf)
+
+    def _differenced(self, theta: Array) -> Evaluation:
+        """With the Hessian by differences of the gradient: few parameters of a structure with very many entries."""
+        at = self.evaluation(theta, self.pieces(theta, 1))
+        return replace(at, hessian=self.hessian(theta), exact=True)
 
     def evaluation(self, theta: Array, pieces: Pieces) -> Evaluation:
         """The criterion and its derivatives as far as the pieces go."""
@@ -165,9 +174,10 @@ class Criterion:
         """
         if not self.size:
             return np.zeros((0, 0))
-        at = self.evaluation(theta, self.pieces(theta, 3) if pieces is None else pieces)
-        if at.hessian is not None and at.exact:
-            return at.hessian
+        if not self.layout.wide:
+            at = self.evaluation(theta, self.pieces(theta, 3) if pieces is None else pieces)
+            if at.hessian is not None and at.exact:
+                return at.hessian
         out = np.empty((self.size, self.size))
         for i in range(self.size):
             step = np.zeros(self.size)
@@ -184,6 +194,8 @@ class Criterion:
 
     def start(self) -> Array:
         """One scoring step from the identity (which costs one evaluation), or moments where an evaluation is dear."""
+        if self.layout.wide:
+            return min(self._far_and_near(), key=lambda theta: self.evaluate(theta, 0).value)
         if not self.engine.exact:
             return mivque_start(self.gram)
         theta = self.layout.start()
@@ -192,10 +204,19 @@ class Criterion:
         except LinAlgError:
             return theta
 
+    def _far_and_near(self) -> Iterator[Array]:
+        """Starts of several sizes, whose correlations reach far or not."""
+        for size, shift in itertools.product((0.1, 0.3, 1.0, 3.0), (-1.5, 0.0, 1.5)):
+            theta = self.layout.multiple(size)
+            for _, part in self.layout.parts:
+                if isinstance(part.covariance, Scaled):
+                    theta[part.theta.start + part.covariance.scales : part.theta.stop] += shift
+            yield theta
+
     def starts(self) -> Iterator[Array]:
-        """The identity at sizes over four orders of magnitude."""
+        """The start of each structure at sizes over four orders of magnitude."""
         for size in (1.0, 0.1, 10.0, 0.01, 100.0):
-            yield size * self.layout.start()
+            yield self.layout.multiple(size)
 
     def canonical(self, theta: Array) -> Array:
         return self.layout.canonical(theta)
@@ -205,7 +226,7 @@ class Criterion:
         found = []
         for _, part in self.layout.parts:
             term = self.gram.standard.design.terms[part.term]
-            found += vanished(part.covariance.factor(theta[part.theta]), term.names, term.group.name)
+            found += vanished(part.covariance.factor(theta[part.theta]), term.names, term.group.name, part.covariance.rank)
         return tuple(found)
 
 
@@ -222,8 +243,8 @@ def choose_engine(gram: Gram) -> Engine:
     return Block.of(gram)
 
 
-def vanished(factor: Array, names: tuple[str, ...], group: str, tolerance: float = 1e-5) -> list[str]:
-    """What a singular k x k factor says, in words: a zero variance, a correlation of +-1, or a rank below k."""
+def vanished(factor: Array, names: tuple[str, ...], group: str, rank: int | None = None, tolerance: float = 1e-5) -> list[str]:
+    """What a singular k x k factor says, in words: a zero variance, a correlation of +-1, or a rank below that of its structure."""
     k = len(names)
     sd = np.sqrt(np.einsum("ij,ij->i", factor, factor))
     zero = sd <= tolerance
@@ -232,8 +253,9 @@ def vanished(factor: Array, names: tuple[str, ...], group: str, tolerance: float
     if len(rows) < 2:
         return out
     scaled = factor[rows] / sd[rows, None]
-    deficient = len(rows) - int((np.linalg.svd(scaled, compute_uv=False) > tolerance).sum())
-    if not deficient:
+    full = min(len(rows), k if rank is None else rank)
+    deficient = full - int((np.linalg.svd(scaled, compute_uv=False) > tolerance).sum())
+    if deficient <= 0:
         return out
     correlation = scaled @ scaled.T
     perfect = [(i, j) for i in range(len(rows)) for j in range(i) if abs(correlation[i, j]) > 1 - tolerance**2 * k]
@@ -241,5 +263,5 @@ def vanished(factor: Array, names: tuple[str, ...], group: str, tolerance: float
         sign = "+1" if correlation[i, j] > 0 else "-1"
         out.append(f"the correlation of {names[rows[j]]} and {names[rows[i]]} in {group} is {sign}")
     if not perfect:
-        out.append(f"the {len(rows)} random effects of {group} vary in {len(rows) - deficient} dimensions only")
+        out.append(f"the {len(rows)} random effects of {group} vary in {full - deficient} dimensions only")
     return out

@@ -18,6 +18,8 @@ from ranef.covariance.base import Array, Covariance
 from ranef.covariance.factored import is_linear
 from ranef.design import RandomTerm
 
+MOST_DIRECTIONS = 800
+
 
 @dataclass(frozen=True)
 class Part:
@@ -61,6 +63,14 @@ class Layout:
         theta = np.empty(self.size)
         for _, part in self.parts:
             theta[part.theta] = part.covariance.start()
+        return theta
+
+    def multiple(self, size: float) -> Array:
+        """The start, `size` times as large."""
+        theta = np.empty(self.size)
+        for _, part in self.parts:
+            own = part.covariance
+            theta[part.theta] = own.transformed(own.start(), size * np.eye(own.k))
         return theta
 
     @cached_property
@@ -111,6 +121,11 @@ class Layout:
                 index = np.stack([((w * k_g + x) * k_f + y) * k_g + z for w, x, y, z in terms])
                 out[first, second] = (rows, columns, index, half[rows, None] * half[columns])
         return out
+
+    @property
+    def wide(self) -> bool:
+        """Are the directions so many that tables of pairs of them would not do?"""
+        return len(self.directions[0]) > MOST_DIRECTIONS
 
     @cached_property
     def diagonal(self) -> NDArray[np.bool_]:

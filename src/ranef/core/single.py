@@ -41,9 +41,9 @@ class Single:
     order: ClassVar[int] = 0
 
     gram: Gram
-    lower: Array  # (U, k, k) L_C
+    lower: Array  # (U, k, k) L_C; with very many columns (U, k, c), c the largest rank
     count: Array  # (U,) levels that have the pattern
-    inverse: Array  # (m, k, k) the left inverse of L_C, level by level
+    inverse: Array  # (m, k, k) or (m, c, k) the left inverse of L_C, level by level
     levels: Index  # (m,) the pattern of each level
     E: Array  # (G, k, r+1)
     pattern: Index  # (G,)
@@ -54,8 +54,10 @@ class Single:
     def of(cls, gram: Gram) -> Single:
         unique, levels = _patterns(gram.zz[0])
         lower, inverse = tile_roots(unique)
+        if gram.layout.wide:
+            lower, inverse = _narrowed(lower, inverse)
         count = np.bincount(levels, minlength=len(unique)).astype(float)
-        kernels = compiled("single", EVALUATIONS * LEVEL * len(levels))
+        kernels = None if gram.layout.wide else compiled("single", EVALUATIONS * LEVEL * len(levels))
         own = inverse if len(unique) == len(levels) else inverse[levels]
         return cls(gram, lower, count, own, levels, *_responses(gram, own, levels, len(unique)), kernels)
 
@@ -87,7 +89,7 @@ class Single:
         k, layout = lam.shape[0], self.gram.layout
         half = lam.T @ self.lower  # (U, k, k) Lambda' L_C
         K = half.swapaxes(1, 2) @ half
-        at = np.arange(k)
+        at = np.arange(K.shape[1])
         K[:, at, at] += 1.0
         chol = np.linalg.cholesky(K)
         logdet = 2.0 * float(self.count @ np.log(chol[:, at, at]).sum(axis=1))
@@ -150,6 +152,12 @@ class Single:
         if len(self.lower) == 1:
             return flat.sum(axis=0)[None]
         return np.stack([np.bincount(self.pattern, weights=column, minlength=len(self.lower)) for column in flat.T], axis=1)
+
+
+def _narrowed(lower: Array, inverse: Array) -> tuple[Array, Array]:
+    """Without the columns of L_C that are zero in every pattern: a level has few of very many positions."""
+    used = np.any(lower != 0.0, axis=(0, 1))
+    return np.ascontiguousarray(lower[:, :, used]), np.ascontiguousarray(inverse[:, used])
 
 
 def _conditional(C: Array, lam: Array) -> Array:

@@ -29,7 +29,7 @@ class Solution:
     @cached_property
     def pieces(self) -> Pieces:
         """All derivative pieces that the engine has, at theta."""
-        return self.criterion.pieces(self.theta, 3)
+        return self.criterion.pieces(self.theta, 1 if self.criterion.layout.wide else 3)
 
     @property
     def _dear(self) -> bool:

@@ -20,6 +20,7 @@ from scipy.linalg import lapack, solve_triangular
 from ranef.core.kernels import columns
 from ranef.core.layout import Layout
 from ranef.covariance.base import Array
+from ranef.covariance.scaled import Scaled
 from ranef.design import Design, RandomTerm
 
 ALIASED = 1e-7  # a column whose residual on the columns before it is shorter than this share of itself is dropped (as R does)
@@ -304,4 +305,6 @@ def _random_moments(term: RandomTerm, tools: ModuleType) -> tuple[Array, Array, 
         scale[constant] = 1.0
     if closure == "scalar":
         scale[:] = np.sqrt(np.mean(scale**2))
+    if isinstance(term.covariance, Scaled):  # a row has few of the columns: its own part of the variance is of the order of one
+        scale *= np.sqrt(k)
     return center, scale, constant

@@ -5,11 +5,11 @@ from ranef.covariance.correlation import Correlation, Kernel
 from ranef.covariance.diagonal import Diagonal
 from ranef.covariance.factored import Factored
 from ranef.covariance.identity import Identity
-from ranef.covariance.registry import STRUCTURES, structure, word_of
+from ranef.covariance.registry import STRUCTURES, description, restored, structure, word_of
 from ranef.covariance.scaled import Scaled
 from ranef.covariance.unstructured import Unstructured
 
 __all__ = [
-    "STRUCTURES", "Correlation", "Covariance", "Diagonal", "Factored", "Identity", "Kernel", "Scaled", "Unstructured", "structure",
-    "word_of",
+    "STRUCTURES", "Correlation", "Covariance", "Diagonal", "Factored", "Identity", "Kernel", "Scaled", "Unstructured",
+    "description", "restored", "structure", "word_of",
 ]  # fmt: skip

@@ -125,14 +125,17 @@ class Kronecker(Covariance):
 
 @dataclass(frozen=True)
 class ByGroup(Covariance):
-    """A block for each group, with parameters of its own: the positions of the first group, then those of the second, ..."""
+    """A block for each group, with parameters of its own: the positions of the first group, then those of the second, ...
+
+    Labels of the columns are `group:position`.
+    """
 
     each: Covariance
-    groups: tuple[str, ...]
+    groups: int
 
     @property
     def k(self) -> int:  # type: ignore[override]
-        return self.each.k * len(self.groups)
+        return self.each.k * self.groups
 
     @property
     def word(self) -> str:
@@ -144,14 +147,14 @@ class ByGroup(Covariance):
 
     @property
     def size(self) -> int:
-        return self.each.size * len(self.groups)
+        return self.each.size * self.groups
 
     def split(self, theta: Array) -> list[Array]:
         """The parameters of each group."""
-        return list(np.split(np.asarray(theta), len(self.groups)))
+        return list(np.split(np.asarray(theta), self.groups))
 
     def start(self) -> Array:
-        return np.tile(self.each.start(), len(self.groups))
+        return np.tile(self.each.start(), self.groups)
 
     def matrix(self, theta: Array) -> Array:
         return np.asarray(block_diag(*map(self.each.matrix, self.split(theta))))
@@ -181,24 +184,28 @@ class ByGroup(Covariance):
         return np.asarray(block_diag(*map(self.each.factor, self.split(theta))))
 
     def of_factor(self, factor: Array) -> Array:
-        rows = np.split(factor, len(self.groups))
+        rows = np.split(factor, self.groups)
         return np.concatenate([self.each.of_factor(own) for own in rows])
 
     def canonical(self, theta: Array) -> Array:
         return np.concatenate([self.each.canonical(own) for own in self.split(theta)])
 
     def support(self) -> NDArray[np.bool_]:
-        return np.asarray(block_diag(*[self.each.support()] * len(self.groups)), dtype=bool)
+        return np.asarray(block_diag(*[self.each.support()] * self.groups), dtype=bool)
 
     def transformed(self, theta: Array, T: Array) -> Array:
         k = self.each.k
-        tiles = [T[g * k : (g + 1) * k, g * k : (g + 1) * k] for g in range(len(self.groups))]
+        tiles = [T[g * k : (g + 1) * k, g * k : (g + 1) * k] for g in range(self.groups)]
         return np.concatenate([self.each.transformed(own, tile) for own, tile in zip(self.split(theta), tiles, strict=True)])
 
     def natural(self, theta: Array, labels: tuple[str, ...]) -> Natural:
-        k, q, parameters, jets = self.each.k, self.each.size, [], []
-        for g, (own, name) in enumerate(zip(self.split(theta), self.groups, strict=True)):
-            found = self.each.natural(own, labels[g * k : (g + 1) * k])
+        k, q = self.each.k, self.each.size
+        parameters: list[Parameter] = []
+        jets: list[Jet] = []
+        for g, own in enumerate(self.split(theta)):
+            parts = [label.partition(":") for label in labels[g * k : (g + 1) * k]]
+            name = parts[0][0]
+            found = self.each.natural(own, tuple(rest or first for first, _, rest in parts))
             parameters += [Parameter(p.kind, f"{p.of}[{name}]" if p.of else name, p.bounds) for p in found.parameters]
             jets.append(found.jet.embedded(self.size, g * q))
         return Natural(tuple(parameters), concatenate(jets))

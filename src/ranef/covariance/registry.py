@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from ranef.covariance.about import About, Names
 from ranef.covariance.antedependence import Antedependence
 from ranef.covariance.arma import AutoregressiveMovingAverage
@@ -66,6 +68,26 @@ def word_of(spelling: str) -> str | None:
     """The structure that a word stands for, in any case of letters; None when there is none of that name."""
     word = spelling.lower()
     return word if word in STRUCTURES else ALIASES.get(word)
+
+
+def description(covariance: Covariance) -> dict[str, Any]:
+    """Plain data from which `restored` makes the structure again."""
+    own: Any = covariance.correlation if isinstance(covariance, Scaled) else covariance
+    entry = STRUCTURES[covariance.word]
+    options = {name: getattr(own, name) for name in entry.about.options}
+    positions = [list(place) for place in own.positions] if entry.about.coordinates else None
+    return {"word": covariance.word, "k": covariance.k, "positions": positions, "options": options}
+
+
+def restored(saved: Mapping[str, Any]) -> Covariance:
+    """The structure that `description` describes.
+
+    Raises KeyError, TypeError or ValueError where it describes none.
+    """
+    positions = None if saved["positions"] is None else tuple(tuple(map(float, place)) for place in saved["positions"])
+    if positions is not None and not (len(positions) == saved["k"] and np.all(np.isfinite(np.array(positions)))):
+        raise ValueError("positions that are no places")
+    return structure(saved["word"], int(saved["k"]), positions, **saved["options"])
 
 
 def structure(word: str, k: int, positions: Positions | None = None, **options: Any) -> Covariance:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from ranef.core.gram import Gram
-from ranef.design import Design
+from ranef.covariance import Scaled
+from ranef.design import Design, RandomTerm
 from ranef.errors import Finding, ModelError
 from ranef.optim.problem import Optimum
 from ranef.schema import Rows
 
 FEW_LEVELS = 5
+FREE = ("cs", "toep")  # structures to which independent residuals add nothing new
 PERFECT = 1e-14  # a residual root mean square below this share of the response's is rounding
 
 
@@ -22,6 +24,8 @@ def refuse_unidentified(design: Design) -> None:
     n = design.nobs
     for term in design.terms:
         m, k, name = term.group.size, term.width, term.group.name
+        if borrows(term):
+            continue
         if m < 2:
             raise ModelError(
                 f"The grouping factor {name!r} has one level only, so the variance between its levels cannot be estimated.",
@@ -40,6 +44,16 @@ def refuse_unidentified(design: Design) -> None:
                 f"The term {term.label} asks for {m * k} random effects ({k} for each of {m} levels of {name!r}) from {n} rows.",
                 hint="The variances and the residual variance are not identified; use fewer random slopes.",
             )
+
+
+def borrows(term: RandomTerm) -> bool:
+    """Is the variance of its effects told from that of the residuals by how they are related, even with an effect for each row?
+
+    It is where correlations fall with distance or follow from few parameters; a covariance that is free at each lag would take the
+    residual variance into itself.
+    """
+    covariance = term.covariance
+    return covariance.rank < covariance.k or (isinstance(covariance, Scaled) and covariance.correlation.about.word not in FREE)
 
 
 def refuse_degenerate(gram: Gram) -> None:

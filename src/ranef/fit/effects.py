@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from ranef.core.layout import Part
 from ranef.design import Array
 from ranef.errors import ModelError
+from ranef.fit.structures import rows_of, structure_parameters
 from ranef.table import Table
 
 KNOWN = "The sampling variances are known; there is no residual variance."
@@ -98,29 +100,41 @@ def coef(fit: Fit) -> dict[str, pd.DataFrame]:
     return out
 
 
+Entry = tuple[str, str | None, str | None, float, float]
+
+
 def varcorr(fit: Fit) -> Table:
     """Variances and covariances of the random effects, and the residual variance: group term1 term2 vcov sdcor.
 
     Term by term, variances first; a row with `term2` holds a covariance (`vcov`) and a correlation (`sdcor`; none beside a zero
-    variance), the others a variance and a standard deviation. The row of the residual has no terms and comes last;
-    there is none where the sampling variances are known.
+    variance), the others a variance and a standard deviation. A term with a structure such as `ar1` has its parameters instead: one
+    or several standard deviations, then rows without variance whose `sdcor` is a correlation or a range. The row of the residual
+    has no terms and comes last; there is none where the sampling variances are known.
     """
-    rows: list[tuple[str, str | None, str | None, float, float]] = []
-    solution, terms = fit.solution, fit.model.design.terms
+    structured = {id(own.term): own for own in structure_parameters(fit)}
+    rows: list[Entry] = []
     for f, part in fit.criterion.layout.parts:
-        term, root = terms[part.term], solution.sigma * solution.root(f)[part.columns]
-        omega, sd = root @ root.T, np.sqrt(np.einsum("ij,ij->i", root, root))
-        rows += [(term.group.name, name, None, omega[i, i], sd[i]) for i, name in enumerate(term.names)]
-        related = np.tril(part.covariance.support(), -1)
-        for i, j in zip(*np.nonzero(related.T), strict=True):
-            correlation = omega[i, j] / (sd[i] * sd[j]) if sd[i] * sd[j] > 0 else float("nan")
-            rows.append((term.group.name, term.names[i], term.names[j], omega[i, j], correlation))
+        own = structured.get(id(fit.model.design.terms[part.term]))
+        rows += entries_of(fit, f, part) if own is None else rows_of(own)
     if not fit.model.design.known_variances:
-        rows.append(("Residual", None, None, solution.sigma**2, solution.sigma))
+        rows.append(("Residual", None, None, fit.solution.sigma**2, fit.solution.sigma))
     names = ("group", "term1", "term2", "vcov", "sdcor")
     columns = {name: [row[place] for row in rows] for place, name in enumerate(names)}
     notes = (KNOWN,) if fit.model.design.known_variances else ()
     return Table(columns, title="Variance components", notes=notes, frame_kind=fit.model.rows.frame)
+
+
+def entries_of(fit: Fit, f: int, part: Part) -> list[Entry]:
+    """Every variance and covariance of a term, as rows of `varcorr`."""
+    solution, term = fit.solution, fit.model.design.terms[part.term]
+    root = solution.sigma * solution.root(f)[part.columns]
+    omega, sd = root @ root.T, np.sqrt(np.einsum("ij,ij->i", root, root))
+    rows: list[Entry] = [(term.group.name, name, None, omega[i, i], sd[i]) for i, name in enumerate(term.names)]
+    related = np.tril(part.covariance.support(), -1)
+    for i, j in zip(*np.nonzero(related.T), strict=True):
+        correlation = omega[i, j] / (sd[i] * sd[j]) if sd[i] * sd[j] > 0 else float("nan")
+        rows.append((term.group.name, term.names[i], term.names[j], omega[i, j], correlation))
+    return rows
 
 
 def _tiles(fit: Fit, factor: Factor) -> Array:

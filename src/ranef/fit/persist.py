@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ranef.covariance import description
 from ranef.design import Design, RandomTerm
 from ranef.errors import SavedModelError
 from ranef.fit.container import read, write
@@ -118,8 +119,8 @@ def _header(fit: Fit) -> dict[str, Any]:
 
 
 def _term(term: RandomTerm) -> dict[str, Any]:
-    structure = term.covariance.word
-    return {"label": term.label, "group": term.group.name, "names": term.names, "structure": structure, "plain": term.z is None}
+    own = description(term.covariance)
+    return {"label": term.label, "group": term.group.name, "names": term.names, "structure": own, "plain": term.z is None}
 
 
 def _optimum(fit: Fit) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from ranef.core.gram import Gram, Pair
 from ranef.core.layout import Layout
 from ranef.core.solution import Solution
 from ranef.core.standard import Standard
-from ranef.covariance import structure
+from ranef.covariance import Covariance, restored, structure
 from ranef.design import Design, Grouping, RandomTerm
 from ranef.errors import Finding, SavedModelError
 from ranef.fit.fit import Fit, check_ddf
@@ -75,7 +75,14 @@ def _term(saved: Header, groups: Mapping[str, Grouping]) -> RandomTerm:
     names = tuple(saved["names"])
     _texts("the random terms", saved["label"], *names)
     z = None if saved["plain"] else np.zeros((0, len(names)))
-    return RandomTerm(saved["label"], groups[saved["group"]], names, z, structure(saved["structure"], len(names)))
+    return RandomTerm(saved["label"], groups[saved["group"]], names, z, _covariance(saved["structure"], len(names)))
+
+
+def _covariance(saved: Any, k: int) -> Covariance:
+    """Early files have the word alone."""
+    found = structure(saved, k) if isinstance(saved, str) else restored(saved)
+    _expect(found.k == k, "the covariance structures")
+    return found
 
 
 def _gram(header: Header, arrays: Arrays, design: Design) -> Gram:

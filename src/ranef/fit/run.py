@@ -13,7 +13,7 @@ from ranef.core.layout import Layout
 from ranef.core.solution import Solution, theta_from_user
 from ranef.core.standard import Array, standardise
 from ranef.errors import DataError, ModelError
-from ranef.fit.checks import data_findings, optimum_findings, refuse_degenerate, refuse_perfect, refuse_unidentified
+from ranef.fit.checks import borrows, data_findings, optimum_findings, refuse_degenerate, refuse_perfect, refuse_unidentified
 from ranef.fit.fit import Fit
 from ranef.fit.model import Model
 from ranef.optim import minimise
@@ -48,8 +48,12 @@ def answer(model: Model, gram: Gram, start: Array | None, *, warm: Array | None 
 def search(criterion: Criterion, optimizer: str, start: Array | None) -> Optimum:
     """The optimum. A perfect fit has none: it is refused before the search where that is cheap, else once the search is long."""
 
+    terms, n = criterion.gram.standard.design.terms, criterion.gram.nobs
+    full = any(borrows(term) and term.group.size * term.width >= n for term in terms)  # they fit all rows, and are shrunken
+
     def refuse() -> None:
-        refuse_perfect(criterion.gram, saturated_rest(criterion), 1e-14 if criterion.engine.exact else 1e-10)
+        if not full:
+            refuse_perfect(criterion.gram, saturated_rest(criterion), 1e-14 if criterion.engine.exact else 1e-10)
 
     def watch(step: Step) -> None:
         if step.evaluation == LONG:

@@ -39,8 +39,12 @@ def _fixed_rows(fit: Fit, level: float) -> list[dict[str, object]]:
 
 def _random_rows(fit: Fit) -> list[dict[str, object]]:
     rows: list[dict[str, object]] = []
-    for group, first, second, value in zip(*(fit.varcorr[name] for name in ("group", "term1", "term2", "sdcor")), strict=True):
-        term = f"sd__{first or 'Observation'}" if second is None else f"cor__{first}.{second}"
+    names = ("group", "term1", "term2", "vcov", "sdcor")
+    for group, first, second, variance, value in zip(*(fit.varcorr[name] for name in names), strict=True):
+        if second is None and np.isnan(variance):  # a correlation or a range of a structure
+            term = first
+        else:
+            term = f"sd__{first or 'Observation'}" if second is None else f"cor__{first}.{second}"
         rows.append({"effect": "ran_pars", "group": group, "term": term, "estimate": value})
     return rows
 

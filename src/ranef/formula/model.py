@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 from ranef.formula.expression import Expression
 
+Options = tuple[tuple[str, float], ...]
+
 
 @dataclass(frozen=True)
 class Term:
@@ -29,6 +31,7 @@ class Bar:
     terms: tuple[Term, ...]  # the intercept is Term(()) and stands first when present
     group: tuple[Expression, ...]
     structure: str = "un"
+    options: Options = ()  # of the structure, such as (("d", 2),)
     text: str = field(default="", compare=False)  # as written, for messages
 
 

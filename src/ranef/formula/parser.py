@@ -8,7 +8,10 @@ parentheses around a comparison they are arithmetic. From tight to loose:
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
 from enum import Enum
+from itertools import pairwise
 from typing import NamedTuple
 
 from ranef.errors import FormulaError
@@ -225,11 +228,21 @@ class Parser:
                 raise self.error("A package stands only in front of a function.", self.tokens[at - 1], "Write splines::bs(x).")
         bracket = self.brackets[at + 1]
         if mode is Mode.TERMS and bracket.bars and self._is_structure(token, bracket):
-            if bracket.commas:
-                raise self.error("A covariance structure takes nothing but the bar.", self.tokens[bracket.commas[0]])
-            bar = self._bar(bracket, first.start)
-            return Call(token.text, (bar,), start=first.start, stop=bar.stop), bracket.close + 1
+            end = bracket.commas[0] if bracket.commas else bracket.close
+            options = tuple(self._options(bracket))
+            bar = self._bar(replace(bracket, close=end), first.start)
+            return Call(token.text, (bar,), options, start=first.start, stop=self.tokens[bracket.close].stop), bracket.close + 1
         return self._function(token, bracket, mode, first.start), bracket.close + 1
+
+    def _options(self, bracket: Bracket) -> Iterator[tuple[str, Expression]]:
+        """What follows the bar: `name=value`, each once."""
+        found: list[tuple[str, Expression]] = []
+        for start, stop in pairwise([*bracket.commas, bracket.close] if bracket.commas else []):
+            if self.tokens[start + 1].kind != "name" or self.tokens[start + 2].text != "=" or start + 3 > stop:
+                hint = "After the bar stand options such as `bands=3`; terms are joined by +."
+                raise self.error("A covariance structure takes the bar and options by name.", self.tokens[start], hint)
+            found.append((self._keyword(start + 1, stop, found), self.expression(start + 3, stop, Mode.VALUE)))
+            yield found[-1]
 
     def _is_structure(self, token: Token, bracket: Bracket) -> bool:
         if structure_of(token.text):

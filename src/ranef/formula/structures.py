@@ -13,6 +13,13 @@ def structure_of(word: str) -> str | None:
     return word_of(word)
 
 
+def options_of(word: str) -> tuple[str, ...]:
+    """The options that a structure takes after the bar."""
+    from ranef.covariance import STRUCTURES
+
+    return STRUCTURES[word].about.options
+
+
 def known_structures() -> str:
     """The words that may stand in front of a bar, for messages."""
     from ranef.covariance import STRUCTURES

@@ -87,7 +87,7 @@ class Algebra:
                 return {}
             case Operation(operator, _) if operator in BARS:
                 return self._add(self.bars, node, outer, "A bar")
-            case Call(word, (Operation(operator, _),), ()) if operator in BARS and structure_of(word):
+            case Call(word, (Operation(operator, _),), _) if operator in BARS and structure_of(word):
                 return self._add(self.bars, node, outer, "A bar")
             case Call("offset"):
                 if len(node.arguments) != 1 or node.keywords:

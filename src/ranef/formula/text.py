@@ -41,7 +41,12 @@ def format(formula: Formula) -> str:
 def bar_text(bar: Bar) -> str:
     """`(x | g)`, `diag(0 + x | a:b)`."""
     word = "" if bar.structure == "un" else bar.structure
-    return f"{word}({' + '.join(_terms_pieces(bar.terms))} | {_product(Term(bar.group))})"
+    return f"{word}({' + '.join(_terms_pieces(bar.terms))} | {_product(Term(bar.group))}{options_text(bar)})"
+
+
+def options_text(bar: Bar) -> str:
+    """`, d=2`."""
+    return "".join(f", {name}={_number(value)}" for name, value in bar.options)
 
 
 def _terms_pieces(terms: tuple[Term, ...]) -> list[str]:

@@ -15,6 +15,7 @@ import numpy as np
 from ranef.errors import ModelError
 from ranef.fit.effects import KNOWN
 from ranef.fit.methods import DDF
+from ranef.fit.structures import random_structures
 from ranef.report.spreads import Spread, spreads
 from ranef.table import Table
 
@@ -59,7 +60,7 @@ def random_effects(fit: Fit) -> Table | None:
     """Variances and standard deviations, one row an effect, with the correlations to the rows above of the same term."""
     if not fit.ngroups:
         return None
-    terms = spreads(fit)
+    terms = [term for term in spreads(fit) if term.plain]
     shown = max((term.size for term in terms if term.correlations and term.size <= WIDE), default=1) - 1
     columns: dict[str, list[Any]] = {name: [] for name in ("group", "term", "variance", "sd")}
     for term in terms:
@@ -79,7 +80,7 @@ def random_effects(fit: Fit) -> Table | None:
 
 def random_correlations(fit: Fit) -> Table | None:
     """The correlations of terms with so many effects that they do not fit beside the variances: a lower triangle a term."""
-    wide = [term for term in spreads(fit) if term.size > WIDE and term.correlations]
+    wide = [term for term in spreads(fit) if term.plain and term.size > WIDE and term.correlations]
     if not wide:
         return None
     columns: dict[str, list[Any]] = {
@@ -118,4 +119,4 @@ def correlation_of_fixed(fit: Fit) -> Table | None:
     return Table(columns, title="Correlation of the fixed effects", headings=dict(zip(keys, names, strict=False)))
 
 
-SECTIONS: tuple[Section, ...] = (scaled_residuals, random_effects, random_correlations, fixed_effects)
+SECTIONS: tuple[Section, ...] = (scaled_residuals, random_effects, random_correlations, random_structures, fixed_effects)

@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ranef.covariance import STRUCTURES
+from ranef.fit.effects import entries_of
 
 if TYPE_CHECKING:
     from ranef.fit.fit import Fit
+
+WORDS = ("un", "diag", "id", "rr")  # structures whose parameters are read as standard deviations and correlations
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,11 @@ class Spread:
     names: tuple[str, ...]
     sd: tuple[float, ...]
     correlations: Mapping[tuple[int, int], float]
+
+    @property
+    def plain(self) -> bool:
+        """Are its standard deviations and correlations its parameters?"""
+        return self.structure in WORDS
 
     @property
     def size(self) -> int:
@@ -42,18 +50,15 @@ class Spread:
 
 def spreads(fit: Fit) -> list[Spread]:
     """One for each random term, in the order of the formula's grouping factors."""
-    terms = [fit.model.design.terms[part.term] for _, part in fit.criterion.layout.parts]
-    rows = [row for row in fit.varcorr if row["term1"] is not None]
-    out, at = [], 0
-    for term in terms:
-        own = rows[at : at + term.width]
-        at += term.width
+    out = []
+    for f, part in fit.criterion.layout.parts:
+        term = fit.model.design.terms[part.term]
+        rows = entries_of(fit, f, part)
         place = {name: i for i, name in enumerate(term.names)}
         correlations = {}
-        while at < len(rows) and rows[at]["term2"] is not None:
-            pair = place[rows[at]["term1"]], place[rows[at]["term2"]]
-            correlations[max(pair), min(pair)] = float(rows[at]["sdcor"])
-            at += 1
-        sd = tuple(float(row["sdcor"]) for row in own)
+        for _, first, second, _, value in rows[term.width :]:
+            pair = place[str(first)], place[str(second)]
+            correlations[max(pair), min(pair)] = float(value)
+        sd = tuple(float(row[-1]) for row in rows[: term.width])
         out.append(Spread(term.group.name, term.covariance.word, term.names, sd, correlations))
     return out

@@ -23,6 +23,7 @@ from ranef.schema.random import random_term
 from ranef.schema.reading import Arguments, Reading, read
 from ranef.schema.rows import Missing, Rows
 from ranef.schema.sampling import relative_weights
+from ranef.schema.structured import terms_of, with_positions
 from ranef.schema.values import Factor, Mask
 
 POLY, TREATMENT = Contrast("poly"), Contrast("treatment")
@@ -60,7 +61,7 @@ def ingest(
     if missing not in ("drop", "raise"):
         raise DataError(f'missing={missing!r} is not known; it is "drop" or "raise"')
     frame = open_frame(data)
-    resolved = expand_dot(formula, frame.names) if formula.dot else formula
+    resolved = with_positions(expand_dot(formula, frame.names) if formula.dot else formula)
     reading = read(resolved, frame, Arguments(formula.text, weights, offset, functions, known))
     gone = reading.missing()
     if missing == "raise":
@@ -108,7 +109,7 @@ def _assemble(formula: Formula, reading: Reading, asked: Mapping[str, Any]) -> t
     variables = {text: describe_value(text, value) for text, value in reading.terms.items()}
     defaults = {text: _default(value) for text, value in reading.terms.items() if isinstance(value, Factor)}
     fixed = code_terms(formula.fixed, variables, defaults | _asked_contrasts(asked, formula, variables))
-    bars = tuple(code_terms(bar.terms, variables, defaults) for bar in formula.bars)
+    bars = tuple(code_terms(terms_of(bar, variables), variables, defaults) for bar in formula.bars)
     size = len(reading.response)
     X, names = encode(fixed, variables, reading.terms, size)
     groupings = _groupings(formula, reading)

@@ -1,4 +1,4 @@
-"""The closed table of functions that make or change factors: `factor ordered C relevel dummy`."""
+"""The closed table of functions that make or change factors: `factor ordered C relevel dummy position`."""
 
 from __future__ import annotations
 
@@ -134,7 +134,30 @@ def _dummy(where: Evaluator, node: Call) -> Value:
     return Numeric(columns[:, 0]) if len(named) == 1 else Matrix(columns, tuple(named))
 
 
+def _position(where: Evaluator, node: Call) -> Factor:
+    """`position(x, y)`: a level for each distinct place, as `numFactor` of glmmTMB; one coordinate gives numbers as levels."""
+    if not node.arguments or node.keywords:
+        raise where.error(node, f"{node.function}() takes the columns that are coordinates")
+    columns = [where.number(argument) for argument in node.arguments]
+    x = np.column_stack([np.broadcast_to(column, (where.frame.size or 0,)) for column in columns]).astype(np.float64)
+    missing = np.isnan(x).any(axis=1)
+    distinct, places = np.unique(x[~missing], axis=0, return_inverse=True)
+    codes = np.full(len(x), -1, dtype=np.intp)
+    codes[~missing] = places.ravel()
+    return Factor(codes, objects([position_level(row) for row in distinct.tolist()]))
+
+
+def position_level(row: list[float]) -> float | str:
+    """A place as a level: its number, or its numbers in parentheses."""
+    return row[0] if len(row) == 1 else f"({', '.join(map(repr, row))})"
+
+
+def position_of(level: Any) -> tuple[float, ...]:
+    """The coordinates of a level that `position_level` made."""
+    return tuple(float(part) for part in level.strip("()").split(",")) if isinstance(level, str) else (float(level),)
+
+
 FACTOR_FUNCTIONS: Mapping[str, Callable[[Evaluator, Call], Value]] = {
     "factor": _factor, "as.factor": _factor, "as_factor": _factor, "ordered": _ordered,
-    "C": _coded, "relevel": _relevel, "dummy": _dummy,
+    "C": _coded, "relevel": _relevel, "dummy": _dummy, "position": _position, "numFactor": _position,
 }  # fmt: skip

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ranef.covariance import STRUCTURES, structure
+from ranef.covariance import STRUCTURES
 from ranef.design import Grouping, RandomTerm
 from ranef.errors import ModelError
 from ranef.formula.model import Bar
+from ranef.formula.text import options_text
 from ranef.schema.coding import TermCoding, Variable, width
 from ranef.schema.encode import INTERCEPT, encode
 from ranef.schema.evaluate import text_of
+from ranef.schema.structured import covariance_of, is_position, shown
 from ranef.schema.values import Value
 
 MOST_PARAMETERS = 2_000  # of one covariance matrix
@@ -30,7 +32,7 @@ def random_term(
         raise ModelError(f"unknown covariance structure {bar.structure!r} in {label}", hint=f"Known: {', '.join(STRUCTURES)}.")
     if k == 0:
         raise ModelError(f"{label} has no columns", hint=f"Write (1 | {group.name}) for a random intercept.")
-    covariance = structure(bar.structure, k)
+    covariance = covariance_of(bar, k, codings, variables)
     if covariance.size > MOST_PARAMETERS:
         raise ModelError(
             f"{label} has {k:,} columns, so {covariance.size:,} covariance parameters; at most {MOST_PARAMETERS:,} are supported",
@@ -44,8 +46,11 @@ def random_term(
 
 def label_of(bar: Bar) -> str:
     """The term as it would be written alone: `(Days | Subject)`, `diag(0 + x | g)`."""
-    parts = [":".join(map(text_of, term.factors)) for term in bar.terms if term.order]
-    if len(parts) == len(bar.terms):
-        parts.insert(0, "0")
-    group = ":".join(map(text_of, bar.group))
-    return f"{'' if bar.structure == 'un' else bar.structure}({' + '.join(parts) or '1'} | {group})"
+    if len(bar.terms) == 1 and bar.terms[0].order == 1 and is_position(bar.terms[0].factors[0]):
+        parts = shown(bar.terms[0].factors[0])
+    else:
+        parts = [":".join(map(text_of, term.factors)) for term in bar.terms if term.order]
+        if len(parts) == len(bar.terms):
+            parts.insert(0, "0")
+    group, word = ":".join(map(text_of, bar.group)), "" if bar.structure == "un" else bar.structure
+    return f"{word}({' + '.join(parts) or '1'} | {group}{options_text(bar)})"

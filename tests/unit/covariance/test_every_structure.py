@@ -107,7 +107,10 @@ def test_is_closed_under_the_transformations_that_it_names(covariance: Covarianc
 
 @every
 def test_natural_parameters_move_as_their_derivatives_say(covariance: Covariance, scale: float):
-    theta, labels = random_theta(covariance, scale / 2), tuple("abcdef"[: covariance.k])
+    theta, labels = (
+        random_theta(covariance, scale / 2),
+        tuple(f"{a}:{b}" for a, b in zip("pppqqq", "uvwuvw", strict=True))[: covariance.k],
+    )
     for jet in (covariance.natural(theta, labels).jet, covariance.kr_parameters(theta)):
         assert jet.first.shape == (covariance.size, len(jet.value))
     found = covariance.natural(theta, labels)

@@ -1,6 +1,7 @@
 """Kenward and Roger (1997): the covariance of beta is enlarged for what the estimated variances hide, and F is scaled.
 
-The covariances here are linear in their parameters, so the linear variant (without second derivatives) is the same.
+Covariances of random effects are mostly linear in their parameters, so that the linear variant (without second derivatives) is the
+same; for those that are not, such as `ar1`, it is the linear variant.
 """
 
 from __future__ import annotations
@@ -26,6 +27,11 @@ class KenwardRogerDenominator(Denominator):
             raise ModelError(
                 "Kenward and Roger's method is defined for REML, and this model was fitted by maximum likelihood.",
                 hint="Fit it with reml=True (the default), or use Satterthwaite's method.",
+            )
+        if self.fit.criterion.layout.wide:
+            raise ModelError(
+                "Kenward and Roger's method is not available for random effects at so many positions.",
+                hint='Use ddf="satterthwaite", or write the structure as that of the residuals: residual="... + nugget".',
             )
         object.__setattr__(self, "adjusted", KenwardRoger.of(self.fit.solution, self.information))
 
