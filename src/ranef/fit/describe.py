@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from html import escape
 from itertools import combinations
 
 import numpy as np
@@ -40,7 +41,11 @@ class Description:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        return "".join(table._repr_html_() for table in self.tables)
+        from ranef.layouts.web import STYLE, finding
+
+        said = "".join(map(finding, self.findings))
+        tables = "".join(table.to_html(style=False) for table in self.tables)
+        return f'{STYLE}<div class="ranef"><div><code>{escape(self.formula)}</code></div>{said}{tables}</div>'
 
 
 def describe_design(formula: str, design: Design, rows: Rows) -> Description:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING
@@ -11,33 +12,38 @@ from ranef.glossary import explain
 from ranef.layouts.shown import cut, numeric, pretty, shown
 
 if TYPE_CHECKING:
+    from ranef.errors import Finding
     from ranef.table import Table
 
-# Colours are those of the text around, so that every dark theme fits; nothing outside of .ranef is touched.
+# Colours are those of the text around, so that every dark theme fits; nothing outside of .ranef is touched. The class is doubled to
+# win against the rules of notebooks for all tables.
 STYLE = """<style>
-div.ranef{font:14px/1.45 system-ui,-apple-system,"Segoe UI",sans-serif;color:inherit;text-align:left}
-div.ranef .scroll{overflow-x:auto;max-width:100%}
-div.ranef table{border-collapse:collapse;margin:.4em 0;font-variant-numeric:tabular-nums;border:0;font-size:inherit;width:auto}
-div.ranef caption{text-align:left;font-weight:600;padding:.3em 0;white-space:nowrap;color:inherit;caption-side:top}
-div.ranef tr,div.ranef tr:nth-child(n){background:transparent}
-div.ranef th,div.ranef td{padding:.28em .8em;text-align:left;vertical-align:baseline;white-space:nowrap;border:0;
+div.ranef.ranef{font:14px/1.45 system-ui,-apple-system,"Segoe UI",sans-serif;color:inherit;text-align:left}
+div.ranef.ranef .scroll{overflow-x:auto;max-width:100%}
+div.ranef.ranef table{border-collapse:collapse;margin:.4em 0;font-variant-numeric:tabular-nums;border:0;
+  font-size:inherit;width:auto}
+div.ranef.ranef caption{text-align:left;font-weight:600;padding:.3em 0;white-space:nowrap;color:inherit;caption-side:top}
+div.ranef.ranef tr,div.ranef.ranef tr:nth-child(n){background:transparent}
+div.ranef.ranef th,div.ranef.ranef td{padding:.28em .8em;text-align:left;vertical-align:baseline;white-space:nowrap;border:0;
   background:transparent;color:inherit;font-weight:400}
-div.ranef th:first-child,div.ranef td:first-child{padding-left:.1em}
-div.ranef thead th,div.ranef thead td{font-weight:600;border-bottom:1.5px solid currentColor;vertical-align:bottom}
-div.ranef tbody th,div.ranef tbody td{border-bottom:1px solid color-mix(in srgb,currentColor 16%,transparent)}
-div.ranef tbody th.part{font-weight:600;padding-top:.7em}
-div.ranef tr.below td{padding-top:0}
-div.ranef tr.joined th,div.ranef tr.joined td{border-bottom:0;padding-bottom:.1em}
-div.ranef td.long{white-space:normal;min-width:15em}
-div.ranef th.n,div.ranef td.n{text-align:right}
-div.ranef p{margin:.2em 0;opacity:.8;font-size:12.5px;max-width:60em}
-div.ranef p.finding{margin:.4em 0;opacity:1;font-size:inherit}
-div.ranef .badge{display:inline-block;border-radius:.7em;padding:.05em .7em;font-weight:600;font-size:.88em;
+div.ranef.ranef th:first-child,div.ranef.ranef td:first-child{padding-left:.1em}
+div.ranef.ranef thead th,div.ranef.ranef thead td{font-weight:600;border-bottom:1.5px solid currentColor;vertical-align:bottom}
+div.ranef.ranef tbody th,div.ranef.ranef tbody td{border-bottom:1px solid color-mix(in srgb,currentColor 16%,transparent)}
+div.ranef.ranef tbody th.part{font-weight:600;padding-top:.7em}
+div.ranef.ranef tr.below td{padding-top:0}
+div.ranef.ranef tr.joined th,div.ranef.ranef tr.joined td{border-bottom:0;padding-bottom:.1em}
+div.ranef.ranef .hang{position:absolute}
+div.ranef.ranef th.hung,div.ranef.ranef td.hung{padding-right:1.9em}
+div.ranef.ranef td.long{white-space:normal;min-width:15em}
+div.ranef.ranef th.n,div.ranef.ranef td.n{text-align:right}
+div.ranef.ranef p{margin:.2em 0;opacity:.8;font-size:12.5px;max-width:60em}
+div.ranef.ranef p.finding{margin:.4em 0;opacity:1;font-size:inherit}
+div.ranef.ranef .badge{display:inline-block;border-radius:.7em;padding:.05em .7em;font-weight:600;font-size:.88em;
   color:#fff;white-space:nowrap}
-div.ranef .good{background:#1f7a4d}div.ranef .mind{background:#9a6200}div.ranef .bad{background:#b3261e}
-div.ranef code{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;font-size:.94em;overflow-wrap:anywhere;
+div.ranef.ranef .good{background:#1f7a4d}div.ranef.ranef .mind{background:#9a6200}div.ranef.ranef .bad{background:#b3261e}
+div.ranef.ranef code{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;font-size:.94em;overflow-wrap:anywhere;
   color:inherit;background:transparent;padding:0}
-@media (max-width:520px){div.ranef caption{white-space:normal}div.ranef th,div.ranef td{padding:.28em .5em}}
+@media (max-width:520px){div.ranef.ranef caption{white-space:normal}div.ranef.ranef th,div.ranef.ranef td{padding:.28em .5em}}
 </style>"""
 LONG = 28  # characters beyond which a text may be broken over several lines
 NAMED = ("effect", "component", "assumption", "group", "level", "term", "term1", "name", "quantity", "contrast", "model", "code")
@@ -71,6 +77,17 @@ def badge(word: str) -> str:
     """A word in the colour of its meaning: a status, a severity or a verdict."""
     colour = COLOURS.get(word)
     return escape(word) if colour is None else f'<span class="badge {colour}">{escape(word)}</span>'
+
+
+def finding(one: Finding) -> str:
+    """A finding: how serious, what, and what to do."""
+    remedy = f" <i>{_marked(one.remedy)}</i>" if one.remedy else ""
+    return f'<p class="finding">{badge(one.severity)} {_marked(one.message)}{remedy}</p>'
+
+
+def _marked(text: str) -> str:
+    """Escaped, with what stands in backticks as code."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
 
 
 def boxed(table: str, title: str, notes: Sequence[str]) -> str:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from html import escape
 from typing import TYPE_CHECKING
 
-from ranef.layouts.web import STYLE, badge
+from ranef.layouts.web import STYLE, badge, finding
 from ranef.report import facts
 from ranef.report.sections import SECTIONS
 
 if TYPE_CHECKING:
-    from ranef.errors import Finding
     from ranef.fit.fit import Fit
 
 
@@ -32,14 +30,3 @@ def summary_fragment(fit: Fit) -> str:
     if not fit.ngroups:
         parts += [f"<div>{escape(line)}</div>" for line in (facts.residual_line(fit), *facts.explained_lines(fit))]
     return f'{STYLE}<div class="ranef">{"".join(parts)}</div>'
-
-
-def finding(one: Finding) -> str:
-    """A finding: how serious, what, and what to do."""
-    remedy = f" <i>{_marked(one.remedy)}</i>" if one.remedy else ""
-    return f'<p class="finding">{badge(one.severity)} {_marked(one.message)}{remedy}</p>'
-
-
-def _marked(text: str) -> str:
-    """Escaped, with what stands in backticks as code."""
-    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))

@@ -8,11 +8,10 @@ from html import escape
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
-from ranef.layouts.web import STYLE, badge
+from ranef.layouts.web import STYLE, badge, finding
 from ranef.report.chapters import document
 from ranef.report.charts import STYLE as CHARTS
 from ranef.report.content import Answer, Block, Chapter, Code, Document, Equation, Findings, Pictures, Points, Words
-from ranef.report.html import finding
 from ranef.report.notation import mathml
 
 if TYPE_CHECKING:

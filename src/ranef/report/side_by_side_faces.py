@@ -66,8 +66,8 @@ def pointed(texts: Sequence[str]) -> list[str]:
 
 def html(answer: SideBySide, style: bool) -> str:
     """A table in a box that scrolls sideways; each part is a group of rows."""
-    heads = "".join(f'<th scope="col" class="n">{escape(name)}</th>' for name in answer.names)
-    columns = [[_filled(cell) for cell in pointed(_column(answer, j))] for j in range(len(answer.names))]
+    heads = "".join(f'<th scope="col" class="n hung">{escape(name)}</th>' for name in answer.names)
+    columns = [_hung(_column(answer, j)) for j in range(len(answer.names))]
     bodies, at = [], 0
     for part in answer.parts:
         following = [*part.rows[1:], None]
@@ -87,17 +87,25 @@ def _html_row(row: Row, cells: Sequence[str], joined: bool) -> str:
     """`joined` says that the next row belongs to this one."""
     head = "<td></td>" if row.below else f'<th scope="row">{escape(row.label)}</th>'
     kind = ' class="below"' if row.below else ' class="joined"' if joined else ""
-    inner = "".join(f'<td class="n">{escape(cell)}</td>' for cell in cells)
+    inner = "".join(f'<td class="n hung">{cell}</td>' for cell in cells)
     return f"<tr{kind}>{head}{inner}</tr>"
 
 
-def _filled(cell: str) -> str:
-    """Trailing padding as spaces as wide as digits, so that the points keep their place."""
-    bare = cell.rstrip()
-    lacking = len(cell) - len(bare)
-    if lacking and "." not in bare:
-        return pretty(bare) + web.SPACE["."] + web.SPACE[" "] * (lacking - 1)
-    return pretty(bare) + web.SPACE[" "] * lacking
+def _hung(column: Sequence[str]) -> list[str]:
+    """Escaped cells; brackets and stars take no room, and spaces stand for missing decimals, so that the points line up."""
+    found = [NUMBER.fullmatch(cell) for cell in column]
+    most = max((len(match["decimals"] or "") for match in found if match), default=0)
+    return [
+        escape(pretty(cell)) if match is None else _filled(cell, match, most) for cell, match in zip(column, found, strict=True)
+    ]
+
+
+def _filled(cell: str, match: re.Match[str], most: int) -> str:
+    decimals, after = match["decimals"] or "", match["after"]
+    lacking = most - len(decimals)
+    spaces = web.SPACE[" "] * lacking if decimals or not lacking else web.SPACE["."] + web.SPACE[" "] * (lacking - 1)
+    hung = f'<span class="hang">{after}</span>' if after else ""
+    return escape(pretty(cell.removesuffix(after))) + hung + spaces
 
 
 def _column(answer: SideBySide, j: int) -> list[str]:

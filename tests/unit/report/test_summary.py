@@ -131,3 +131,23 @@ def test_a_linear_model_tells_what_it_explains(fits):
     text = str(fits["linear"].summary())  # R: summary(lm(Reaction ~ Days, sleepstudy))
     assert "Multiple R2 0.2865, adjusted R2 0.2825" in text
     assert "F 71.46 on 1 and 178 degrees of freedom, p <0.001" in text
+
+
+def test_a_description_shows_its_formula_and_findings_in_a_notebook():
+    import ranef
+
+    data = ranef.datasets.load("sleepstudy")
+    data["twice"] = 2 * data["Days"]
+    html = ranef.describe("Reaction ~ Days + twice + (1 | Subject)", data)._repr_html_()
+    assert "<code>Reaction ~ Days + twice + (1 | Subject)</code>" in html
+    assert 'class="badge mind"' in html
+    assert html.count("<style>") == 1
+
+
+def test_the_style_of_a_fragment_touches_nothing_else(fits):
+    import re
+
+    style = re.search(r"<style>(.*?)</style>", fits["full"]._repr_html_(), re.S).group(1)
+    selectors = [selector.strip() for rule in re.findall(r"([^{}]+)\{", style) for selector in rule.split(",")]
+    assert selectors
+    assert all(selector.startswith(("div.ranef.ranef", "@media")) for selector in selectors)
