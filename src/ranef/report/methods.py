@@ -32,6 +32,7 @@ DDF = {
     "kenward-roger-observed": (
         "the adjusted standard errors and degrees of freedom of Kenward and Roger, with the observed information", "kenward-roger",
     ),
+    "knapp-hartung": ("the standard errors and residual degrees of freedom of Knapp and Hartung", "knapp"),
     "between-within": ("between-within degrees of freedom", "pinheiro"),
     "containment": ("containment degrees of freedom", "sas"),
 }  # fmt: skip
@@ -94,7 +95,10 @@ def _data(fit: Fit) -> Iterator[str]:
         columns = [name for name, count in (*rows.missing.items(), *rows.created.items()) if count]
         missing = f" with missing values in {listed(columns)}" if columns else ""
         yield f"We left out {counted(left, 'row', 'rows')}{missing}."
-    if _weighted(fit):
+    if fit.model.design.known_variances:
+        given = fit.model.recipe.get("sampling_variance")
+        yield f"Their sampling variances{f' ({given})' if isinstance(given, str) else ''} were taken as known."
+    elif _weighted(fit):
         name = fit.model.schema.weights
         yield f"Observations were weighted by {name or 'given precision weights'}: the residual variance is inverse to the weight."
     schema = fit.model.schema
@@ -107,6 +111,9 @@ def _data(fit: Fit) -> Iterator[str]:
 
 def _estimation(fit: Fit) -> Iterator[str]:
     if not fit.ngroups:
+        return
+    if fit.status == "moment estimate":
+        yield f"The variance between groups was estimated by the method of moments ({fit.optimum.optimizer})."
         return
     how = f"restricted maximum likelihood (REML) {cite('patterson')}" if fit.reml else "maximum likelihood"
     optimizer = OPTIMIZERS.get(fit.model.options.optimizer, fit.model.options.optimizer)

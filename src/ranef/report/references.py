@@ -37,6 +37,11 @@ REFERENCES = {
         "Kenward, M. G., & Roger, J. H. (1997). Small sample inference for fixed effects from restricted maximum likelihood. "
         "Biometrics, 53(3), 983–997.",
     ),
+    "knapp": Reference(
+        "Knapp & Hartung, 2003",
+        "Knapp, G., & Hartung, J. (2003). Improved tests for a random effects meta-regression with a single covariate. "
+        "Statistics in Medicine, 22(17), 2693–2710.",
+    ),
     "pinheiro": Reference(
         "Pinheiro & Bates, 2000",
         "Pinheiro, J. C., & Bates, D. M. (2000). Mixed-effects models in S and S-PLUS. Springer.",

@@ -234,7 +234,7 @@ def _parameters(fit: Fit) -> dict[str, str]:
             out[f"SD {name} | {term.group}"] = cells.number(sd) if sd else "0"
         for (i, j), value in sorted(term.correlations.items()):
             out[f"Cor. {term.names[j]}, {term.names[i]} | {term.group}"] = cells.number(value, "fraction")
-    return {**out, "SD residual": cells.number(fit.sigma)}
+    return out if fit.model.design.known_variances else {**out, "SD residual": cells.number(fit.sigma)}
 
 
 def _criteria(fits: Sequence[Fit]) -> list[Row]:

@@ -95,9 +95,8 @@ def _hung(column: Sequence[str]) -> list[str]:
     """Escaped cells; brackets and stars take no room, and spaces stand for missing decimals, so that the points line up."""
     found = [NUMBER.fullmatch(cell) for cell in column]
     most = max((len(match["decimals"] or "") for match in found if match), default=0)
-    return [
-        escape(pretty(cell)) if match is None else _filled(cell, match, most) for cell, match in zip(column, found, strict=True)
-    ]
+    pairs = zip(column, found, strict=True)
+    return [escape(pretty(cell)) if match is None else _filled(cell, match, most) for cell, match in pairs]
 
 
 def _filled(cell: str, match: re.Match[str], most: int) -> str:

