@@ -15,17 +15,17 @@ The words in front of a bar, `ar1(visit | id)`, and in `residual=`. How they are
 
 """
 MIDDLE = """
-A word with **h** at its end has a standard deviation for each position, k in all; without it there is one for all. *Parameters* counts
-those of the correlation, and all of them where a covariance is given.
+A word with **h** at its end has a standard deviation for each position, k in all; without it there is one for all. *Parameters*
+counts those of the correlation, and all of them where a covariance is given.
 
 *Options* stand after the bar: `toep(visit | id, bands=3)`, `mat(x + y | site, smoothness=1.5)`, `rr(0 + a + b + c | id, d=1)`.
-Structures with distances d or times t in their formulas take columns of numbers: `sp_exp(x + y | site)`, `ou(day | id)`. The others take
-a factor, read in the order of its levels, or several columns.
+Structures with distances d or times t in their formulas take columns of numbers: `sp_exp(x + y | site)`, `ou(day | id)`. The others
+take a factor, read in the order of its levels, or several columns.
 
 ## In other programs
 
-Their words are understood where they mean one structure: `us`, `homcs`, `hetar1`, `ante1`, `corcar1`, … Mind that glmmTMB's `cs` and
-`toep` have a standard deviation for each position: they are `csh` and `toeph` here.
+Their words are understood where they mean one structure: `us`, `homcs`, `hetar1`, `ante1`, `corcar1`, … Mind that glmmTMB's `cs`
+and `toep` have a standard deviation for each position: they are `csh` and `toeph` here.
 
 """
 
