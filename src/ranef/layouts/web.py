@@ -141,13 +141,15 @@ def _edges(top: bool, bottom: bool, above: str, below: str) -> str:
 
 
 def _inline_row(row: Sequence[str], numbers: Sequence[bool], tag: str, edges: str) -> str:
-    scope = ' scope="col"' if tag == "th" else ""
-    start = f'<{tag}{scope} style="padding:2pt 6pt;white-space:nowrap;font-weight:normal;{edges}'
-    cells = [
-        f'{start};text-align:{"right" if right else "left"};{FONT}">{escape(cell)}</{tag}>'
-        for cell, right in zip(row, numbers, strict=True)
-    ]
-    return f"<tr>{''.join(cells)}</tr>"
+    return f"<tr>{''.join(_inline_cell(cell, right, tag, edges) for cell, right in zip(row, numbers, strict=True))}</tr>"
+
+
+def _inline_cell(cell: str, right: bool, tag: str, edges: str) -> str:
+    kind = tag if cell else "td"
+    scope = ' scope="col"' if kind == "th" else ""
+    side = "right" if right else "left"
+    style = f"padding:2pt 6pt;white-space:nowrap;font-weight:normal;{edges};text-align:{side};{FONT}"
+    return f'<{kind}{scope} style="{style}">{escape(cell)}</{kind}>'
 
 
 def _stacked(texts: Sequence[str]) -> list[str]:

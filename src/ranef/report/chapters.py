@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from numpy.linalg import LinAlgError
+
 from ranef.errors import Finding, RanefError, Severity
 from ranef.fit.methods import DDF
 from ranef.fit.rows import has_rows
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from ranef.fit.fit import Fit
 
 MOST_EFFORT = 5e10  # of the refits that the tests of random effects need (see Criterion.effort)
+ELSEWHERE = (sections.scaled_residuals, sections.fixed_effects)  # sections that belong to other chapters
 ROW: dict[str, Rule] = dict.fromkeys(("estimate", "conf_low", "conf_high"), "row")
 MOST_PROFILED = 6, 20_000  # covariance parameters and rows up to which profiles are computed unasked
 
@@ -80,11 +83,14 @@ def _estimates(fit: Fit) -> Iterator[Block]:
 def _random(fit: Fit) -> Iterator[Block]:
     if not fit.ngroups:
         return
-    variances = sections.random_effects(fit)
-    assert variances is not None
-    yield Answer(replace(variances, title="Variances"))
-    yield from _answers(sections.random_correlations(fit), _profiled(fit))
+    tables = [section(fit) for section in sections.SECTIONS if section not in ELSEWHERE]
+    yield from _answers(*(table and _retitled(table) for table in tables), _profiled(fit))
     yield from _pictures([*caterpillars(fit), *shrinkage(fit)])
+
+
+def _retitled(table: Table) -> Table:
+    """The heading of the chapter is not repeated."""
+    return replace(table, title="Variances") if table.title == "Random effects" else table
 
 
 def _profiled(fit: Fit) -> Table | None:
@@ -109,7 +115,10 @@ def _parameter(name: str) -> str:
 
 
 def _tests(fit: Fit) -> Iterator[Block]:
-    yield from _answers(_attempted(fit.anova), _random_tests(fit))
+    random = _random_tests(fit)
+    yield from _answers(_attempted(fit.anova), random)
+    if random is None and _tested(fit):
+        yield Words("The random effects of this model have no likelihood ratio tests.")
     if fit.ngroups and not _tested(fit):
         yield Words("Random effects are not tested here, as that takes many fits of large data: ranef.ranova(m) tests them.")
 
@@ -209,5 +218,5 @@ def _attempted(make: Callable[[], Table]) -> Table | None:
     """A table, or None where the question has no answer for this model (a report leaves it out)."""
     try:
         return make()
-    except RanefError:
+    except (RanefError, LinAlgError):
         return None

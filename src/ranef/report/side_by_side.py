@@ -10,6 +10,7 @@ from ranef import cells
 from ranef.errors import ModelError, RanefError
 from ranef.fit.methods import DDF
 from ranef.fit.rows import has_rows
+from ranef.fit.structures import random_structures
 from ranef.inference.r2 import r2
 from ranef.report.spreads import spreads
 from ranef.report.words import listed
@@ -229,11 +230,14 @@ def _random(fits: Sequence[Fit]) -> list[Row]:
 def _parameters(fit: Fit) -> dict[str, str]:
     """Standard deviations and correlations by label; the residual comes last."""
     out = {}
-    for term in spreads(fit):
+    for term in [term for term in spreads(fit) if term.plain]:
         for name, sd in zip(term.names, term.sd, strict=True):
             out[f"SD {name} | {term.group}"] = cells.number(sd) if sd else "0"
         for (i, j), value in sorted(term.correlations.items()):
             out[f"Cor. {term.names[j]}, {term.names[i]} | {term.group}"] = cells.number(value, "fraction")
+    structures = random_structures(fit)
+    for row in structures or ():
+        out[f"{row['name']} ({row['structure']}) | {row['group']}"] = cells.number(float(row["estimate"]))
     return out if fit.model.design.known_variances else {**out, "SD residual": cells.number(fit.sigma)}
 
 
