@@ -74,6 +74,9 @@ PANELS = {
     "random effects of three": lambda **k: plot.random_effects(model("machines"), **k),
     "pooling": lambda **k: plot.pooling(model("sleepstudy"), **k),
     "pooling of intercepts": lambda **k: plot.pooling(model("dyestuff"), **k),
+    "check": lambda **k: plot.check(model("sleepstudy"), n=50, **k),
+    "check all": lambda **k: plot.check(model("oats_numeric"), "all", n=50, **k),
+    "check singular": lambda **k: plot.check(model("singular"), "all", n=50, **k),
     "assumptions": lambda **k: plot.assumptions(model("sleepstudy"), **k),
     "assumptions of a regression": lambda **k: plot.assumptions(model("regression"), **k),
 }  # fmt: skip

@@ -325,3 +325,18 @@ def test_a_regression_has_no_random_effects(name):
 def test_the_caption_is_told_once():
     assert caption_of(plot.qq(model("sleepstudy"))).count("A normal sample") == 1
     assert len(axes_of(plot.assumptions(model("sleepstudy")))) == 4
+
+
+def test_the_panels_of_a_check_have_their_verdicts():
+    found = ranef.check(model("sleepstudy"), n=100)
+    axes = plot.check(found)
+    titles = [axis.get_title(loc="left") for axis in axes]
+    assert "Normal residuals – concern" in titles
+    assert "Normal effects – fine\nSubject: Days" in titles
+    verdicts = {one.code: one.verdict for one in found.assessments}
+    assert verdicts["normality"] == "concern"
+    assert verdicts["normality_Subject_Days"] == "fine"
+    drawn = points_of(axes[titles.index("Normal residuals – concern")])
+    np.testing.assert_allclose(np.sort(drawn[:, 1]), np.sort(found.panels["qq_residuals"]["sample"]))
+    with pytest.raises(ModelError, match="no panel"):
+        plot.check(found, "linearities")

@@ -56,6 +56,8 @@ def marginal_covariance(
     Implied by the model for the 5 rows of one level of Batch.
     """
     needs_rows(fit, "marginal_covariance()")
+    if getattr(fit.model.design, "residual", None) is not None:
+        return _structured(fit, level, correlation)
     grouping = top_grouping(fit, group)
     rows = _rows(grouping.codes, _place(grouping.levels, grouping.codes, level, grouping.name))
     name, labels, rows = _labels(fit, x, rows)
@@ -69,6 +71,13 @@ def marginal_covariance(
     what = "correlation" if correlation else "covariance"
     notes = (f"Implied by the model for the {len(rows)} rows of one level of {grouping.name}.",)
     return Table(columns, title=f"Marginal {what}", notes=notes, frame_kind=fit.model.rows.frame)
+
+
+def _structured(fit: Fit, level: Any, correlation: bool) -> Table:
+    """Of a model with a residual structure: over its visits, or of the rows of one subject where there are random effects, too."""
+    given = {"subject": level, "marginal": bool(fit.model.design.terms), "correlation": correlation}
+    table: Table = fit.residual_covariance(**given)  # type: ignore[attr-defined]
+    return table
 
 
 def covariance_of(fit: Fit, points: Points, rows: NDArray[np.intp]) -> Array:

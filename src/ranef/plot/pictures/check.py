@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ranef.errors import ModelError
 from ranef.fit.fit import Fit
+from ranef.plot import labels
 from ranef.plot.figures import Size, caption_all, several
 from ranef.plot.pictures import panels as drawing
 from ranef.plot.style import INK, VERMILLION, picture
@@ -18,11 +19,6 @@ MAIN = ("linearity", "scale", "qq_residuals", "acf", "influence", "qq_uniform")
 MOST_EFFECTS = 3  # random effects with a panel of their own among the main ones
 SIGN = {"fine": "fine", "look": "look closer", "concern": "concern"}
 WORST = ("concern", "look", "fine")
-ASSUMPTIONS = {
-    "linearity": "Linearity", "scale": "Homoscedasticity", "spread": "Homoscedasticity",
-    "qq_residuals": "Normality", "qq_ranef": "Normality", "acf": "Independence", "influence": "Influence",
-    "collinearity": "Collinearity", "qq_uniform": "Distribution", "dispersion": "Distribution",
-}  # fmt: skip
 
 
 @picture
@@ -46,12 +42,11 @@ def check(source: Check | Fit, panels: str | Sequence[str] = "main", *, ax: Any 
     names = _chosen(found, panels)
     axes = several(ax, len(names), size, columns=min(3, len(names)), panel=(2.7, 2.3))
     for axis, name in zip(axes, names, strict=True):
-        title = drawing.draw(axis, name, found.panels)
+        words, detail = drawing.draw(axis, name, found.panels)
         verdict = _verdict(found, name)
-        axis.set_title(
-            f"{title} – {SIGN[verdict]}" if verdict in SIGN else title, color=VERMILLION if verdict == "concern" else INK
-        )
-        axis.title.set_fontsize(8.0)
+        title = f"{words} – {SIGN[verdict]}" if verdict in SIGN else words
+        axis.set_title(f"{title}\n{detail}" if detail else title, color=VERMILLION if verdict == "concern" else INK, fontsize=8.0)
+        _with_units(axis, found.fit)
     caption_all(axes, "Titles in colour: concern. Bands hold all points at once in 95 % of data from the model.")
     return axes if len(axes) > 1 else axes[0]
 
@@ -78,8 +73,15 @@ def _chosen(found: Check, panels: str | Sequence[str]) -> list[str]:
 
 
 def _verdict(found: Check, name: str) -> str:
-    """The worst verdict about this panel; where no check has it as its own, about its assumption."""
+    """The worst verdict about what this panel shows."""
     own = [one for one in found.assessments if one.panel == name]
-    own = own or [one for one in found.assessments if one.assumption == ASSUMPTIONS.get(name.partition(":")[0])]
     words = {one.verdict for one in own}
     return next((word for word in WORST if word in words), "")
+
+
+def _with_units(ax: Any, fit: Fit) -> None:
+    unit = labels.units(fit).get(fit.model.design.response)
+    if unit and ax.get_xlabel() == "Fitted value":
+        ax.set_xlabel(f"Fitted value ({unit})")
+    if unit and ax.get_ylabel() == "Residual":
+        ax.set_ylabel(f"Residual ({unit})")

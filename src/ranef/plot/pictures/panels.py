@@ -13,16 +13,16 @@ from ranef.plot.figures import level_ticks, zero_line
 from ranef.plot.style import BLUE, GREY, PALE, VERMILLION
 from ranef.table import Table
 
-MOST_NAMES = 14
+MOST_NAMES = 24
 Panels = Mapping[str, Table]
 
 
-def draw(ax: Any, name: str, panels: Panels) -> str:
-    """Draw the panel called `name`; returns its title."""
+def draw(ax: Any, name: str, panels: Panels) -> tuple[str, str]:
+    """Draw the panel called `name`; returns its title, and the predictor, factor or effect that it is about."""
     kind, _, detail = name.partition(":")
     words, method = KINDS[kind]
     method(ax, panels[name], panels.get(f"{kind}_trend:{detail}" if detail else f"{kind}_trend"))
-    return f"{words}: {detail.replace(':', ', ')}" if detail else words
+    return words, ": ".join(detail.rsplit(":", 1)) if kind == "qq_ranef" else detail
 
 
 def known(name: str) -> bool:
