@@ -77,7 +77,7 @@ def caption(ax: Any, *sentences: str) -> None:
         return
     room = ax.get_position().width * figure.get_size_inches()[0] + 0.3
     below = ("axes fraction", lambda renderer: _below(ax, renderer))
-    lines, where = _wrapped(said, room), {"xycoords": below, "textcoords": "offset points", "va": "top", "ha": "left"}
+    lines, where = wrapped(said, room), {"xycoords": below, "textcoords": "offset points", "va": "top", "ha": "left"}
     note = ax.annotate(lines, (0.0, 0.0), (0.0, -4.0), **where)
     note.set(fontsize=SMALL, color=GREY, gid="caption", annotation_clip=False)
 
@@ -101,12 +101,13 @@ def _only(axes: Sequence[Any]) -> bool:
 
 
 def _below_all(figure: Any, said: str) -> None:
-    lines = _wrapped(said, figure.get_size_inches()[0] - 0.15)
+    lines = wrapped(said, figure.get_size_inches()[0] - 0.15)
     figure.supxlabel(lines, x=0.01, ha="left", fontsize=SMALL, color=GREY, gid="caption")
 
 
-def _wrapped(said: str, inches: float) -> str:
-    return textwrap.fill(said, max(24, int(72.0 * inches / (SMALL * ASPECT))))
+def wrapped(words: str, inches: float, size: float = SMALL) -> str:
+    """The words in lines that are about so long in letters of this size."""
+    return textwrap.fill(words, max(12, int(72.0 * inches / (size * ASPECT))), break_long_words=False)
 
 
 def _below(ax: Any, renderer: Any) -> Any:
@@ -160,6 +161,12 @@ def level_ticks(ax: Any, names: Sequence[str], which: str = "x") -> None:
         ax.tick_params(axis="x", labelrotation=90 if room < 14.0 else 45)
         for label in ax.get_xticklabels():
             label.set(ha="center" if room < 14.0 else "right", rotation_mode="anchor" if room >= 14.0 else "default")
+
+
+def rows_fit(ax: Any, count: int, points: float = 7.5) -> bool:
+    """Is there room for so many names one below the other?"""
+    height = ax.get_position().height * ax.get_figure(root=True).get_size_inches()[1]
+    return bool(72.0 * height >= points * count)
 
 
 def zero_line(ax: Any, at: float = 0.0, *, vertical: bool = False) -> None:

@@ -6,10 +6,9 @@ too pale on white. Series differ in mark and line, too. All of it holds within `
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
 from ranef.errors import ModelError
 
@@ -40,9 +39,6 @@ RC: dict[str, Any] = {
     "patch.linewidth": 0.8,
 }  # fmt: skip
 
-P = ParamSpec("P")
-R = TypeVar("R")
-
 
 @contextmanager
 def style() -> Iterator[None]:
@@ -58,17 +54,6 @@ def style() -> Iterator[None]:
         ) from None
     with styles.context(RC, after_reset=True):
         yield
-
-
-def picture(draw: Callable[P, R]) -> Callable[P, R]:
-    """The function with its drawing done in the style above."""
-
-    @functools.wraps(draw)
-    def drawn(*args: P.args, **kwargs: P.kwargs) -> R:
-        with style():
-            return draw(*args, **kwargs)
-
-    return drawn
 
 
 def series(place: int) -> dict[str, Any]:

@@ -76,7 +76,8 @@ def marginal_covariance(
 def _structured(fit: Fit, level: Any, correlation: bool) -> Table:
     """Of a model with a residual structure: over its visits, or of the rows of one subject where there are random effects, too."""
     given = {"subject": level, "marginal": bool(fit.model.design.terms), "correlation": correlation}
-    table: Table = fit.residual_covariance(**given)  # type: ignore[attr-defined]
+    answer: Any = fit
+    table: Table = answer.residual_covariance(**given)
     return table
 
 

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from ranef.inference.clusters import groupings
 from ranef.plot.figures import Size, several
+from ranef.plot.picture import picture
 from ranef.plot.pictures.correlogram import acf
 from ranef.plot.pictures.qq import qq
 from ranef.plot.pictures.residuals import residuals, scale_location
-from ranef.plot.style import picture
 
 if TYPE_CHECKING:
     from ranef.fit.fit import Fit

@@ -9,7 +9,8 @@ import numpy as np
 from ranef.inference.views.bands import mean_bands
 from ranef.plot import crowd, labels
 from ranef.plot.figures import Size, caption, legend, one
-from ranef.plot.style import BLUE, picture, series
+from ranef.plot.picture import picture
+from ranef.plot.style import BLUE, series
 from ranef.table import Table
 
 if TYPE_CHECKING:

@@ -9,8 +9,9 @@ import numpy as np
 from ranef.errors import ModelError
 from ranef.plot import labels
 from ranef.plot.figures import Size, caption_all, several
+from ranef.plot.picture import picture
 from ranef.plot.pictures.profile import _name
-from ranef.plot.style import BLUE, INK, VERMILLION, picture
+from ranef.plot.style import BLUE, INK, VERMILLION
 
 if TYPE_CHECKING:
     from ranef.inference.bootstrap import Bootstrap

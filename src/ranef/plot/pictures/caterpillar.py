@@ -10,8 +10,9 @@ from scipy.special import ndtri
 from ranef.design import Array
 from ranef.fit.effects import factor_named, factors
 from ranef.plot import crowd, labels
-from ranef.plot.figures import Size, caption_all, level_ticks, several, zero_line
-from ranef.plot.style import BLUE, GREY, INK, PALE, picture
+from ranef.plot.figures import Size, caption_all, level_ticks, rows_fit, several, zero_line
+from ranef.plot.picture import picture
+from ranef.plot.style import BLUE, GREY, INK, PALE
 
 if TYPE_CHECKING:
     from ranef.fit.fit import Fit
@@ -68,7 +69,7 @@ def _panel(ax: Any, table: Any, factor: Any, name: str, z: float) -> str:
     order = np.argsort(estimate, kind="stable")
     order = order[crowd.sampled(len(order), crowd.MOST_LEVELS)]
     middle, half = estimate[order], z * error[order]
-    if len(factor.levels) <= MOST_NAMES:
+    if len(factor.levels) <= MOST_NAMES and rows_fit(ax, len(factor.levels)):
         _named(ax, middle, half)
         level_ticks(ax, [labels.text(factor.levels[i]) for i in order], "y")
         ax.set(xlabel=f"Deviation of {name}" if name != "(Intercept)" else "Deviation of the intercept", ylabel=factor.name)

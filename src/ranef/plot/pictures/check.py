@@ -9,8 +9,9 @@ from ranef.errors import ModelError
 from ranef.fit.fit import Fit
 from ranef.plot import labels
 from ranef.plot.figures import Size, caption_all, several
+from ranef.plot.picture import picture
 from ranef.plot.pictures import panels as drawing
-from ranef.plot.style import INK, VERMILLION, picture
+from ranef.plot.style import INK, VERMILLION
 
 if TYPE_CHECKING:
     from ranef.inference.diagnostics import Check

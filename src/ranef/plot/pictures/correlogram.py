@@ -10,7 +10,8 @@ from ranef.inference.views.serial import acf as correlations
 from ranef.inference.views.serial import semivariogram as semivariances
 from ranef.plot import labels
 from ranef.plot.figures import Size, caption, one, zero_line
-from ranef.plot.style import BLUE, PALE, picture
+from ranef.plot.picture import picture
+from ranef.plot.style import BLUE, PALE
 from ranef.table import Table
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ import numpy as np
 from ranef.errors import ModelError
 from ranef.plot import labels
 from ranef.plot.figures import Size, caption, legend, level_ticks, one, zero_line
-from ranef.plot.style import BLUE, picture, series
+from ranef.plot.picture import picture
+from ranef.plot.style import BLUE, series
 from ranef.table import Table
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def _axis(fits: Any, standardised: bool) -> str:
     first = next(iter(fits.values())) if isinstance(fits, Mapping) else fits
     if isinstance(first, Table):
         return "Estimate"
-    return "Standardised coefficient" if standardised else _folded(f"Effect on {labels.response(first)}")
+    return "Standardised coefficient" if standardised else f"Effect on {labels.response(first)}"
 
 
 def _about(fits: Any) -> str:
@@ -104,8 +105,3 @@ def _about(fits: Any) -> str:
 
     first = next(iter(fits.values())) if isinstance(fits, Mapping) else fits
     return "" if isinstance(first, Table) else f"{DDF[first.ddf]}."
-
-
-def _folded(label: str) -> str:
-    """The unit in a line of its own where the label is long."""
-    return label.replace(" (", "\n(", 1) if len(label) > 24 else label

@@ -11,7 +11,8 @@ from ranef.errors import ModelError
 from ranef.fit.fit import Fit
 from ranef.plot import crowd, labels
 from ranef.plot.figures import Size, caption_all, level_ticks, several, zero_line
-from ranef.plot.style import BLUE, GREY, INK, VERMILLION, picture
+from ranef.plot.picture import picture
+from ranef.plot.style import BLUE, GREY, INK, VERMILLION
 
 if TYPE_CHECKING:
     from ranef.inference.influence import Influence

@@ -9,8 +9,9 @@ import numpy as np
 from ranef.errors import ModelError
 from ranef.inference.views.marginal import marginal_covariance
 from ranef.plot import labels
-from ranef.plot.figures import Size, caption, one
-from ranef.plot.style import BLUE, INK, VERMILLION, picture
+from ranef.plot.figures import ASPECT, Size, caption, one
+from ranef.plot.picture import picture
+from ranef.plot.style import BLUE, INK, VERMILLION
 from ranef.table import Table
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 MOST_NUMBERS = 12  # rows of a matrix whose cells have room for numbers
 MOST_LABELS = 25
+SMALLEST = 4.0  # points, of a number in a cell
 
 
 @picture
@@ -105,11 +107,15 @@ def _draw(ax: Any, names: list[str], values: Any, numbers: bool) -> None:
 
 
 def _numbers(ax: Any, values: Any, most: float, unit: bool) -> None:
-    size = 7.5 if len(values) <= 8 else 5.5
+    """The entries, in letters as large as the cells allow; none where these would be too small to read."""
+    texts = [[f"{v:.2f}" if unit else _number(v) for v in row] for row in values]
+    cell = 0.8 * ax.get_position().width * ax.get_figure(root=True).get_size_inches()[0] * 72.0 / len(values)
+    size = min(7.5, cell / (ASPECT * max(len(text) for row in texts for text in row) + 0.6))
+    if size < SMALLEST:
+        return
     for i, j in np.ndindex(*values.shape):
         color = "white" if abs(values[i, j]) > 0.8 * most else INK
-        text = f"{values[i, j]:.2f}" if unit else _number(values[i, j])
-        ax.text(j, i, text.replace("-", "\N{MINUS SIGN}"), ha="center", va="center", fontsize=size, color=color)
+        ax.text(j, i, texts[i][j].replace("-", "\N{MINUS SIGN}"), ha="center", va="center", fontsize=size, color=color)
 
 
 def _number(value: float) -> str:

@@ -18,7 +18,8 @@ from ranef.means.estimates import FitEstimates
 from ranef.means.marginal import Marginal
 from ranef.plot import crowd, labels
 from ranef.plot.figures import Size, caption_all, legend, level_ticks, several
-from ranef.plot.style import GREY, INK, picture, series
+from ranef.plot.picture import picture
+from ranef.plot.style import GREY, INK, series
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,7 +9,8 @@ import numpy as np
 
 from ranef.inference.views.search import landscape, search_path
 from ranef.plot.figures import Size, caption, legend, one
-from ranef.plot.style import GREY, INK, PALE, VERMILLION, picture, series
+from ranef.plot.picture import picture
+from ranef.plot.style import GREY, INK, PALE, VERMILLION, series
 
 if TYPE_CHECKING:
     from ranef.fit.fit import Fit

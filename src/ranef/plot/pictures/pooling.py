@@ -12,7 +12,8 @@ from ranef.inference.pooling import pooling as pooled
 from ranef.inference.views.columns import column
 from ranef.plot import crowd, labels
 from ranef.plot.figures import Size, caption_all, several
-from ranef.plot.style import BLUE, GREY, INK, VERMILLION, picture
+from ranef.plot.picture import picture
+from ranef.plot.style import BLUE, GREY, INK, VERMILLION
 
 if TYPE_CHECKING:
     from ranef.fit.fit import Fit

@@ -10,7 +10,8 @@ from ranef.errors import ModelError
 from ranef.inference.views.power import power_curves
 from ranef.plot import labels
 from ranef.plot.figures import Size, caption, legend, one, zero_line
-from ranef.plot.style import picture, series
+from ranef.plot.picture import picture
+from ranef.plot.style import series
 from ranef.table import Table
 
 WORDS = {

@@ -13,7 +13,8 @@ from ranef.fit.fit import Fit
 from ranef.inference.views.profiled import profile_curves
 from ranef.plot import labels
 from ranef.plot.figures import Size, caption_all, several, zero_line
-from ranef.plot.style import BLUE, GREY, VERMILLION, picture
+from ranef.plot.picture import picture
+from ranef.plot.style import BLUE, GREY, VERMILLION
 
 if TYPE_CHECKING:
     from ranef.inference.profile import Profile

@@ -12,7 +12,8 @@ from ranef.fit.effects import factor_named
 from ranef.inference.views.normal import quantile_band
 from ranef.plot import labels
 from ranef.plot.figures import Size, caption, one
-from ranef.plot.style import BLUE, GREY, PALE, VERMILLION, picture
+from ranef.plot.picture import picture
+from ranef.plot.style import BLUE, GREY, PALE, VERMILLION
 from ranef.table import Table
 
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ from ranef.fit.effects import factor_named, factors
 from ranef.inference.views.density import ellipse, normal_density, random_covariance
 from ranef.plot import crowd, labels
 from ranef.plot.figures import Size, caption_all, several, zero_line
-from ranef.plot.style import BLUE, GREY, PALE, VERMILLION, picture
+from ranef.plot.picture import picture
+from ranef.plot.style import BLUE, GREY, PALE, VERMILLION
 
 if TYPE_CHECKING:
     from ranef.fit.fit import Fit

@@ -12,7 +12,8 @@ from ranef.inference.views.columns import Values, column
 from ranef.inference.views.spread import spread
 from ranef.plot import crowd, labels
 from ranef.plot.figures import Size, caption, level_ticks, one, zero_line
-from ranef.plot.style import PALE, SKY, VERMILLION, picture
+from ranef.plot.picture import picture
+from ranef.plot.style import PALE, SKY, VERMILLION
 from ranef.table import Table
 
 if TYPE_CHECKING:

@@ -10,8 +10,9 @@ import numpy as np
 from ranef.errors import ModelError
 from ranef.inference.pooling import pooling
 from ranef.plot import crowd, labels
-from ranef.plot.figures import Size, caption_all, legend, level_ticks, several
-from ranef.plot.style import BLUE, GREY, INK, PALE, VERMILLION, picture
+from ranef.plot.figures import Size, caption_all, legend, level_ticks, rows_fit, several
+from ranef.plot.picture import picture
+from ranef.plot.style import BLUE, GREY, INK, PALE, VERMILLION
 from ranef.table import Table
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def _dumbbells(ax: Any, ways: dict[str, Any]) -> str:
     count = len(order)
     order = order[crowd.sampled(count, crowd.MOST_LEVELS // 2)]
     no, partial, at = ways["no"][order], ways["partial"][order], np.arange(len(order))
-    small = len(order) > MOST_NAMES
+    small = len(order) > MOST_NAMES or not rows_fit(ax, len(order))
     complete = ways["complete"][order]
     if np.ptp(complete) < 1e-9 * (abs(float(complete.mean())) + 1e-300):
         ax.axvline(complete[0], color=INK, linewidth=1.0, linestyle=(0, (5, 3)), label="complete pooling", zorder=1)

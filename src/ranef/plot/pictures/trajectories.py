@@ -15,7 +15,8 @@ from ranef.inference.views.spread import spread
 from ranef.means.lines import axis_of, level_lines, population_lines
 from ranef.plot import crowd, labels
 from ranef.plot.figures import Size, caption, legend, level_ticks, one
-from ranef.plot.style import GREY, INK, SERIES, picture, series
+from ranef.plot.picture import picture
+from ranef.plot.style import GREY, INK, SERIES, series
 from ranef.table import Table
 
 if TYPE_CHECKING:

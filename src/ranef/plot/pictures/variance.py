@@ -9,7 +9,8 @@ import numpy as np
 from ranef.inference.variance import variance_partition
 from ranef.plot import labels
 from ranef.plot.figures import Size, caption, level_ticks, one
-from ranef.plot.style import GREEN, GREY, INK, ORANGE, SKY, picture
+from ranef.plot.picture import picture
+from ranef.plot.style import GREEN, GREY, INK, ORANGE, SKY
 from ranef.table import Table
 
 if TYPE_CHECKING:
