@@ -149,14 +149,15 @@ def _fitting(labels: Sequence[str], inches: float) -> int:
 
 
 def level_ticks(ax: Any, names: Sequence[str], which: str = "x") -> None:
-    """Names of levels at 0, 1, 2, ... turned where they would overlap."""
+    """Names of levels at 0, 1, 2, ... turned where they would overlap; only some where there is no room for all."""
     most = 36 if which == "y" else 18
     short = [name if len(name) <= most else name[: most - 1] + "…" for name in map(str, names)]
     if which == "y":
         ax.set_yticks(range(len(short)), short)
         return
-    ax.set_xticks(range(len(short)), short)
     room = ax.get_position().width * ax.get_figure(root=True).get_size_inches()[0] * 72.0 / max(len(short), 1)
+    shown = range(0, len(short), max(1, math.ceil(10.0 / max(room, 1e-3))))
+    ax.set_xticks(shown, [short[i] for i in shown])
     if room < 8.0 * 0.62 * max(map(len, short), default=0) + 4.0:
         ax.tick_params(axis="x", labelrotation=90 if room < 14.0 else 45)
         for label in ax.get_xticklabels():

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def mean_bands(fit: Fit, x: str | None = None, by: str | None = None) -> Table:
     """by x observed mean sd low high, a line for each row used, ordered by level and x.
 
-    Without `x` the rows are numbered in that order. Raises DataError for an unknown column, ModelError for a saved model.
+    Without `x` the rows are numbered in the order of level and mean. Raises DataError for an unknown column, ModelError for a saved model.
     """
     design = fit.model.design
     mean = np.asarray(fit.predict(re="population"), dtype=float)
@@ -29,7 +29,7 @@ def mean_bands(fit: Fit, x: str | None = None, by: str | None = None) -> Table:
     levels, codes = _levels(fit, by)
     sd = np.array([_deviation(residual[codes == code], design.X.shape[1] if by is None else 1) for code in range(len(levels))])
     place = np.zeros(fit.nobs) if x is None else _place(fit, x)
-    order = np.lexsort((place, codes))
+    order = np.lexsort((mean if x is None else place, codes))
     order = order[codes[order] >= 0]
     at = np.arange(1.0, len(order) + 1.0) if x is None else place[order]
     own = codes[order]

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ranef.design import Array, Codes
-from ranef.errors import DataError
+from ranef.design import Array, Codes, Grouping
+from ranef.errors import DataError, ModelError
 from ranef.fit.rows import needs_rows
-from ranef.inference.clusters import groupings
+from ranef.inference.clusters import groupings, top_grouping
 from ranef.schema.frames import nearest, open_frame
 
 if TYPE_CHECKING:
@@ -42,6 +42,22 @@ class Values:
         codes[known] = places
         whole = bool(np.all(levels == np.round(levels)))
         return Values(self.name, levels=(levels.astype(int) if whole else levels).astype(object), codes=codes)
+
+
+def outermost(fit: Fit, group: str | None) -> Grouping:
+    """The grouping factor called `group`, or the one that contains all others. Raises ModelError where that is not clear."""
+    groups = groupings(fit)
+    if group is None and groups:
+        try:
+            return top_grouping(fit)
+        except ModelError:
+            known = ", ".join(map(repr, groups))
+            raise ModelError(
+                "No grouping factor of the model contains all others.", hint=f"Say which: group= one of {known}."
+            ) from None
+    if not groups:
+        raise ModelError("The model has no random effects, and so no grouping factor.")
+    return top_grouping(fit, group)
 
 
 def column(fit: Fit, name: str) -> Values:

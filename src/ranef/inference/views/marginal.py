@@ -15,8 +15,7 @@ from ranef.design import Array
 from ranef.errors import ModelError
 from ranef.fit.points import Points, design_points
 from ranef.fit.rows import needs_rows
-from ranef.inference.clusters import top_grouping
-from ranef.inference.views.columns import column
+from ranef.inference.views.columns import column, outermost
 from ranef.table import Table
 
 if TYPE_CHECKING:
@@ -58,7 +57,7 @@ def marginal_covariance(
     needs_rows(fit, "marginal_covariance()")
     if getattr(fit.model.design, "residual", None) is not None:
         return _structured(fit, level, correlation)
-    grouping = top_grouping(fit, group)
+    grouping = outermost(fit, group)
     rows = _rows(grouping.codes, _place(grouping.levels, grouping.codes, level, grouping.name))
     name, labels, rows = _labels(fit, x, rows)
     if len(rows) > MOST:

@@ -19,16 +19,18 @@ HEIGHT = 12.0  # above the optimum, which the grid reaches on every side where t
 
 
 def search_path(fit: Fit) -> Table:
-    """The path of the optimizer: evaluation criterion above gradient_norm note, and theta_1, theta_2, ... in the user's units.
+    """The path of the optimizer: search evaluation criterion above gradient_norm note, and theta_1, theta_2, ... in the user's units.
 
-    `above` is how far the criterion lies above the optimum. Raises ModelError for a model without random terms, and for one that
+    `search` counts the starts: the first goes to the optimum, further ones check it from elsewhere. `above` is how far the criterion lies above the optimum. Raises ModelError for a model without random terms, and for one that
     was loaded from a file without its path.
     """
     path = fit.optimum.path
     if not path or not len(fit.optimum.theta):
         raise ModelError("The fit has no path: there was nothing to search, or the model was loaded from a file.")
     theta = np.array([replace(fit.solution, theta=np.array(step.theta)).theta_user for step in path])
+    begins = [step.note not in ("", "end") or place == 0 for place, step in enumerate(path)]
     columns = {
+        "search": np.cumsum(begins),
         "evaluation": np.array([step.evaluation for step in path]),
         "criterion": np.array([step.value for step in path]),
         "above": np.array([max(step.value - fit.optimum.value, 0.0) for step in path]),

@@ -19,7 +19,7 @@ from scipy.special import ndtri
 from ranef.design import Array, Codes
 from ranef.errors import DataError, ModelError
 from ranef.inference.clusters import clusters_of
-from ranef.inference.views.columns import column
+from ranef.inference.views.columns import column, outermost
 from ranef.table import Table
 
 if TYPE_CHECKING:
@@ -125,7 +125,10 @@ def semivariogram(
 
 def _ordered(fit: Fit, group: str | None, time: str | None) -> tuple[Codes, NDArray[np.intp]]:
     """Codes of the rows, and the rows by group and time."""
-    codes = clusters_of(fit, group)[2] if group is not None or fit.model.design.terms else np.zeros(fit.nobs, dtype=np.intp)
+    if group is not None:
+        codes = clusters_of(fit, group)[2]
+    else:
+        codes = outermost(fit, None).codes if fit.model.design.terms else np.zeros(fit.nobs, dtype=np.intp)
     t = np.arange(fit.nobs, dtype=float) if time is None else _numbers(fit, time)
     return codes, np.lexsort((t, codes))
 

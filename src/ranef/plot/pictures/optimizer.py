@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ranef.design import Array
 from ranef.inference.views.search import landscape, search_path
 from ranef.plot.figures import Size, caption, legend, one
 from ranef.plot.picture import picture
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from ranef.fit.fit import Fit
     from ranef.table import Table
 
+PALER = "Paler: searches from other starts, which check the optimum."
 FLOOR = 1e-12  # below this height two values of the criterion are the same
 
 
@@ -39,17 +41,18 @@ def optimizer(
     ax = one(ax, size)
     if hills:
         return _hills(ax, next(iter(named.values())), pair)
+    checks = 0
     lowest = min(fit.optimum.value for fit in named.values())
     for k, (name, fit) in enumerate(named.items()):
         path = search_path(fit)
         above = np.maximum(np.asarray(path["criterion"], dtype=float) - lowest, FLOOR)
-        ax.plot(path["evaluation"], above, **series(k), markersize=4.0, label=name or None)
+        checks += _searches(ax, path, np.asarray(path["evaluation"]), above, {**series(k), "label": name or None})
     ax.set(yscale="log", xlabel="Evaluation of the criterion", ylabel="−2 log L above the optimum")
     ax.xaxis.get_major_locator().set_params(integer=True)
     legend(ax)
     only = next(iter(named.values()))
     about = f"Optimizer: {only.optimum.optimizer}." if len(named) == 1 else ""
-    caption(ax, about, f"Heights below {FLOOR:g} are drawn there." if lowest is not None else "")
+    caption(ax, about, f"Heights below {FLOOR:g} are drawn there.", PALER if checks else "")
     return ax
 
 
@@ -58,13 +61,23 @@ def _hills(ax: Any, fit: Fit, pair: tuple[int, int]) -> Any:
     x, y = (np.asarray(path[f"theta_{k + 1}"], dtype=float) for k in pair)
     first, second = np.unique(hills["x"]), np.unique(hills["y"])
     _contours(ax, hills, len(first), len(second))
-    inside = (x >= first[0]) & (x <= first[-1]) & (y >= second[0]) & (y <= second[-1])
-    ax.plot(x[inside], y[inside], "o-", color=VERMILLION, markersize=4.0, linewidth=1.0, zorder=3, label="path")
+    checks = _searches(ax, path, x, y, {"color": VERMILLION, "marker": "o", "linestyle": "-", "linewidth": 1.0, "label": "path"})
+    ax.set(xlim=(first[0], first[-1]), ylim=(second[0], second[-1]))
     ax.plot(*fit.theta[list(pair)], "*", color=INK, markersize=11.0, zorder=4, label="optimum", linestyle="none")
     ax.set(xlabel=_theta(pair[0]), ylabel=_theta(pair[1]))
     legend(ax)
-    caption(ax, "Contours: height of the criterion above the optimum, other entries of θ at the optimum.")
+    caption(ax, "Contours: height of the criterion above the optimum, other entries of θ at the optimum.", PALER if checks else "")
     return ax
+
+
+def _searches(ax: Any, path: Table, x: Array, y: Array, how: dict[str, Any]) -> int:
+    """A line for each search, those after the first paler; returns how many these are."""
+    search = np.asarray(path["search"])
+    for number in np.unique(search):
+        rows = search == number
+        fainter = {} if number == 1 else {"alpha": 0.35, "label": None}
+        ax.plot(x[rows], y[rows], **{**how, **fainter}, markersize=4.0, zorder=3)
+    return int(search.max()) - 1
 
 
 def _contours(ax: Any, table: Table, nx: int, ny: int) -> None:

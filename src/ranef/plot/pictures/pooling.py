@@ -44,11 +44,11 @@ def pooling(fit: Fit, group: str | None = None, *, most: int = 12, ax: Any = Non
     chosen = _chosen(table, most)
     axes = several(ax, len(chosen), size, columns=min(4, len(chosen)), panel=(1.65, 1.55))
     y, codes = fit.model.design.y, groupings(fit)[name].codes
-    place = np.arange(len(y), dtype=float) if x is None else np.asarray(column(fit, x).numbers)
+    place = y if x is None else np.asarray(column(fit, x).numbers)
     levels = list(groupings(fit)[name].levels)
     for axis, level in zip(axes, chosen, strict=True):
         rows = np.flatnonzero(codes == levels.index(level))
-        at = np.arange(len(rows), dtype=float) if x is None else place[rows]
+        at = np.arange(1.0, len(rows) + 1.0) if x is None else place[rows]
         crowd.points(axis, at, y[rows], color=GREY)
         _lines(axis, table, level, at, x)
         axis.set_title(labels.text(level), fontsize=8.0)

@@ -9,9 +9,8 @@ import numpy as np
 from ranef.design import Array
 from ranef.errors import ModelError
 from ranef.fit.fit import Fit
-from ranef.inference.clusters import top_grouping
 from ranef.inference.diagnostics.smooth import trend
-from ranef.inference.views.columns import Values, column, crossed, frame_column
+from ranef.inference.views.columns import Values, column, crossed, frame_column, outermost
 from ranef.inference.views.spread import spread
 from ranef.means.lines import axis_of
 from ranef.plot import crowd, labels
@@ -65,7 +64,7 @@ def spaghetti(
 
 def _columns(data: Any, y: Any, x: Any, group: Any, by: Any) -> tuple[Array, Values, Values, Values | None, tuple[str, str]]:
     if isinstance(data, Fit):
-        x, group = x or axis_of(data), group or top_grouping(data).name
+        x, group = x or axis_of(data), group or outermost(data, None).name
         factor = None if by is None else column(data, by).as_levels()
         words = (labels.response(data), labels.with_unit(data, x))
         return data.model.design.y, column(data, x), column(data, group).as_levels(), factor, words
