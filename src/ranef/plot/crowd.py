@@ -14,6 +14,7 @@ from ranef.table import Table
 MOST_POINTS = 4000  # above, hexagons
 MOST_LEVELS = 400  # intervals drawn one by one
 MOST_LINES = 60
+MOST_BARS = 61  # edges of a histogram
 
 
 def points(ax: Any, x: Array, y: Array, *, color: str = BLUE, marker: str = "o", pale: bool = False) -> str:
@@ -55,3 +56,20 @@ def boxes(ax: Any, table: Table, at: Any, width: float, *, color: str = GREY, in
         stats, positions=at, widths=width, showfliers=False, medianprops={"color": ink, "linewidth": 1.6}, manage_ticks=False,
         boxprops={"color": color}, whiskerprops={"color": color}, capprops={"color": color}, zorder=3 if front else 1,
     )  # fmt: skip
+
+
+def histogram(ax: Any, values: Array, *, density: bool = False) -> Any:
+    """Bars of the counts (or densities) of finite values, and returns their heights; one bar where all are alike."""
+    heights, _, _ = ax.hist(
+        values, bins=_edges(values), density=density, color=BLUE, alpha=0.45, edgecolor="white", linewidth=0.3
+    )  # fmt: skip
+    return heights
+
+
+def _edges(values: Array) -> Array:
+    middle, size = float(np.mean(values)), float(np.max(np.abs(values)))
+    if not np.ptp(values) > 1e-9 * size:
+        half = 0.05 * size or 0.5
+        return np.array([middle - half, middle + half])
+    found = np.histogram_bin_edges(values, "auto")
+    return found if len(found) <= MOST_BARS else np.linspace(found[0], found[-1], MOST_BARS)

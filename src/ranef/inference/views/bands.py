@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 def mean_bands(fit: Fit, x: str | None = None, by: str | None = None) -> Table:
     """by x observed mean sd low high, a line for each row used, ordered by level and x.
 
-    Without `x` the rows are numbered in the order of level and mean. Raises DataError for an unknown column, ModelError for a saved model.
+    Without `x` the rows are numbered in the order of level and mean. Raises DataError for an unknown column, ModelError for a
+    saved model.
     """
     design = fit.model.design
     mean = np.asarray(fit.predict(re="population"), dtype=float)

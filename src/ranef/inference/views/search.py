@@ -19,10 +19,11 @@ HEIGHT = 12.0  # above the optimum, which the grid reaches on every side where t
 
 
 def search_path(fit: Fit) -> Table:
-    """The path of the optimizer: search evaluation criterion above gradient_norm note, and theta_1, theta_2, ... in the user's units.
+    """The path of the optimizer: search evaluation criterion above gradient_norm note, and theta_1, theta_2, ... as users know it.
 
-    `search` counts the starts: the first goes to the optimum, further ones check it from elsewhere. `above` is how far the criterion lies above the optimum. Raises ModelError for a model without random terms, and for one that
-    was loaded from a file without its path.
+    `search` counts the starts: the first goes to the optimum, further ones check it from elsewhere. `above` is how far the
+    criterion lies above the optimum. Raises ModelError for a model without random terms, and for one that was loaded from a file
+    without its path.
     """
     path = fit.optimum.path
     if not path or not len(fit.optimum.theta):

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ranef.errors import ModelError
-from ranef.plot import labels
+from ranef.plot import crowd, labels
 from ranef.plot.figures import Size, caption_all, several
 from ranef.plot.picture import picture
 from ranef.plot.pictures.profile import _name
-from ranef.plot.style import BLUE, INK, VERMILLION
+from ranef.plot.style import INK, VERMILLION
 
 if TYPE_CHECKING:
     from ranef.inference.bootstrap import Bootstrap
@@ -52,9 +52,7 @@ def _panel(ax: Any, draws: Any, row: dict[str, Any]) -> None:
     if not len(known):
         ax.text(0.5, 0.5, "not defined", transform=ax.transAxes, ha="center")
         return
-    counts, _, _ = ax.hist(
-        known, bins="auto" if len(np.unique(known)) > 10 else 10, color=BLUE, alpha=0.45, edgecolor="white", linewidth=0.3
-    )
+    counts = crowd.histogram(ax, known)
     top = float(counts.max())
     ax.axvline(row["estimate"], color=INK, linewidth=1.2)
     ax.plot([row["conf_low"], row["conf_high"]], [-0.06 * top] * 2, color=VERMILLION, linewidth=3.0, solid_capstyle="butt")

@@ -133,7 +133,7 @@ def _scaled(ax: Any, table: Table, trend: Table | None) -> None:
 
 
 def _simulated(ax: Any, table: Table, _: Table | None) -> None:
-    ax.hist(*_numbers(table, "simulated"), bins="auto", color=BLUE, alpha=0.45, edgecolor="white", linewidth=0.3)
+    crowd.histogram(ax, *_numbers(table, "simulated"))
     ax.axvline(1.0, color=VERMILLION, linewidth=1.4)
     ax.set(xlabel="Variance: simulated / observed", yticks=[])
 

@@ -59,7 +59,7 @@ def _histogram(ax: Any, values: Array, sd: float) -> None:
     if not np.ptp(values) > 0.0:
         ax.text(0.5, 0.5, "all are zero", transform=ax.transAxes, ha="center", color=GREY)
         return
-    ax.hist(values, bins="auto", density=True, color=BLUE, alpha=0.45, edgecolor="white", linewidth=0.3)
+    crowd.histogram(ax, values, density=True)
     if len(values) <= 100:
         ax.plot(values, np.zeros(len(values)), "|", color=BLUE, markersize=9, clip_on=False)
     if sd > 0.0:
