@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
+from ranef.covariance import word_of
+from ranef.covariance.variance_functions import VARIANCE_FUNCTIONS
 from ranef.errors import FormulaError, ModelError
 from ranef.fit.describe import Description, describe_design
 from ranef.fit.fit import Fit
@@ -12,6 +14,7 @@ from ranef.fit.methods import check_ddf
 from ranef.fit.model import Model, Options
 from ranef.fit.run import run
 from ranef.formula import parse
+from ranef.formula.residual import Vocabulary, parse_residual
 from ranef.schema import ingest
 
 if TYPE_CHECKING:
@@ -25,6 +28,7 @@ def lmm(
     data: Any,
     *,
     reml: bool = True,
+    residual: str | None = None,
     precision_weights: Any = None,
     sampling_variance: Any = None,
     offset: Any = None,
@@ -45,6 +49,9 @@ def lmm(
         A pandas, polars or pyarrow frame, a dict of arrays, or the name of a CSV or parquet file.
     reml
         Restricted (default) or full maximum likelihood.
+    residual
+        Covariance structure of the residuals, such as ``"ar1(visit | subject)"``; None: independent, with one variance.
+        The words, options and variance functions are listed in the reference of structures.
     precision_weights
         Column name or array: the residual variance of row i is sigma^2 / w_i.
     sampling_variance
@@ -102,10 +109,12 @@ def lmm(
     options = Options(check_ddf(ddf), optimizer, start)
     weights, known = _weights(precision_weights, sampling_variance)
     intake = ingest(
-        parse(formula), data, weights=weights, offset=offset, contrasts=contrasts, missing=missing, functions=functions, known=known
-    )
+        parse(formula), data, weights=weights, offset=offset, contrasts=contrasts, missing=missing, functions=functions, known=known,
+        residual=None if residual is None else parse_residual(residual, Vocabulary(word_of, VARIANCE_FUNCTIONS)),
+    )  # fmt: skip
     recipe = {
         "data": data,
+        "residual": residual,
         "precision_weights": precision_weights,
         "sampling_variance": sampling_variance,
         "offset": offset,

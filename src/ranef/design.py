@@ -12,9 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ranef.covariance.base import Covariance
+from ranef.covariance.variance_functions import VarianceFunction
 
 Array = NDArray[np.float64]
 Codes = NDArray[np.intp]
+MOST_VISITS = 40  # positions of a residual structure of which tables over all pairs are small
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,8 +55,26 @@ class RandomTerm:
 
 
 @dataclass(frozen=True, eq=False)
+class ResidualTerm:
+    """The covariance of the residuals of a subject's rows; rows of different subjects are independent.
+
+    A structure over visits is told by `visit`, the position of each row in it; a function of distance by `coordinates`.
+    `functions` are variance functions, each with its covariate (or the codes of its strata) row by row.
+    """
+
+    label: str
+    subject: Grouping
+    structure: Covariance
+    visit: Codes | None  # (n,)
+    coordinates: Array | None  # (n, d)
+    visits: tuple[str, ...] = ()  # names of the positions
+    functions: tuple[tuple[VarianceFunction, Array], ...] = ()
+    nugget: bool = False
+
+
+@dataclass(frozen=True, eq=False)
 class Design:
-    """y = offset + X beta + sum over terms of Z b + e, with Var(e_i) = sigma^2 / weights_i.
+    """y = offset + X beta + sum over terms of Z b + e, with Var(e_i) = sigma^2 / weights_i, or Cov(e) by `residual`.
 
     `sigma` is None where it is to be estimated. Sampling variances v_i that are known are weights sigma^2 / v_i with a known sigma.
     """
@@ -68,6 +88,7 @@ class Design:
     weights: Array | None = None  # (n,), positive precision weights
     intercept: int | None = None  # the column of X that is all ones
     sigma: float | None = None  # known residual standard deviation of a row with weight one
+    residual: ResidualTerm | None = None  # None: independent residuals of one variance
 
     @property
     def nobs(self) -> int:
@@ -77,3 +98,8 @@ class Design:
     def known_variances(self) -> bool:
         """Did the sampling variances come with the data?"""
         return self.sigma is not None
+
+    @property
+    def mixed(self) -> bool:
+        """Are there covariance parameters beside sigma: random effects or a residual structure?"""
+        return bool(self.terms) or self.residual is not None

@@ -13,10 +13,11 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Protocol
+from typing import Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import block_diag
 
 from ranef.core.dense import Dense
 from ranef.core.em import em_step
@@ -27,17 +28,23 @@ from ranef.core.layout import Layout
 from ranef.core.mivque import mivque_start
 from ranef.core.pieces import LinAlgError, Pieces, differentiate
 from ranef.core.plain import Plain
+from ranef.core.residual.engine import ResidualEngine
+from ranef.core.residual.marginal import Marginal
+from ranef.core.residual.rows import RowCovariance
+from ranef.core.residual.start import residual_starts
 from ranef.core.scoring import scoring_start
 from ranef.core.single import Single
 from ranef.core.standard import standardise
 from ranef.covariance.base import Array, Covariance
 from ranef.covariance.scaled import Scaled
 from ranef.design import Design
+from ranef.optim import minimise
 from ranef.optim.problem import Evaluation
 
 Index = NDArray[np.intp]
 SMALLEST = 1e-300
 SMALL = 50  # the order of matrices below which the BLAS uses one thread of its own accord
+FEW_STARTS = 8  # candidates for residual parameters from which a search begins anew
 FEW = 80  # effects that are cheaper in one dense matrix than by structure
 DIFFERENCE = 1e-4  # of a parameter's size: the error of a central difference is about its square, the rounding 1e-16 over it
 
@@ -73,6 +80,7 @@ class Criterion:
     engine: Engine
     reml: bool
     scale: float | None = None  # sigma in standardised units where it is known, None where it is estimated
+    residual: RowCovariance | None = None  # a residual structure: its parameters rho follow theta, and its scale is sigma's
 
     @classmethod
     def of(cls, design: Design, reml: bool) -> Criterion:
@@ -82,6 +90,15 @@ class Criterion:
     @classmethod
     def of_gram(cls, gram: Gram, reml: bool, scale: float | None = None) -> Criterion:
         return cls(gram, choose_engine(gram), reml, gram.standard.sigma if scale is None else scale)
+
+    @classmethod
+    def with_residual(cls, gram: Gram, reml: bool) -> Criterion:
+        """The criterion of a design with a residual structure; its parameters are absolute, in standardised units."""
+        residual = gram.standard.design.residual
+        assert residual is not None
+        covariance = RowCovariance(residual)
+        engine = choose_residual_engine(gram, covariance)  # nobody asks it for what only engines on Gram blocks have
+        return cls(gram, cast(Engine, engine), reml, 1.0, covariance)
 
     def with_response(self, y: Array) -> Criterion:
         """The same question about another response (n,): of the data, only y is read."""
@@ -98,7 +115,21 @@ class Criterion:
 
     @property
     def size(self) -> int:
-        return self.layout.size
+        """Length of theta: the parameters of the random effects and, after them, of the residual structure."""
+        return self.layout.size + (0 if self.residual is None else self.residual.size)
+
+    def engine_at(self, theta: Array) -> Engine:
+        """The engine at the residual parameters of theta."""
+        return self.engine if self.residual is None else cast(Engine, self.structured_at(theta))
+
+    def structured_at(self, theta: Array) -> ResidualEngine:
+        """The same for a model with a residual structure, with all that only its engine answers."""
+        return cast(ResidualEngine, self.engine).at(theta[self.layout.size :])
+
+    def jacobian(self, theta: Array) -> Array:
+        """(size, K) derivatives of the directions: entries of the Omegas, then the residual parameters themselves."""
+        G = self.layout.jacobian(theta)
+        return G if self.residual is None else block_diag(G, np.eye(self.residual.size))
 
     @property
     def blocks(self) -> tuple[tuple[slice, Covariance], ...]:
@@ -107,12 +138,19 @@ class Criterion:
     @property
     def effort(self) -> float:
         """Floating-point operations of an evaluation, to an order of magnitude."""
-        return effort(self.gram)
+        return effort(self.gram) if self.residual is None else cast(ResidualEngine, self.engine).effort
 
     @property
     def unimodal(self) -> bool:
         """Is the criterion known to have a single optimum?"""
+        if self.residual is not None:
+            return not self.layout.blocks
         return isinstance(self.engine, Single) and unimodal(self.gram, self.engine.lower, self.engine.E)
+
+    @property
+    def most(self) -> int:
+        """Evaluations after which a search starts no more from elsewhere."""
+        return 3000 if self.residual is None else 300
 
     @property
     def nu(self) -> int:
@@ -136,10 +174,11 @@ class Criterion:
 
     def pieces(self, theta: Array, order: int) -> Pieces:
         factors = self.layout.factors(theta)
-        if self.engine.order < SMALL:
-            return self.engine.pieces(factors, order)
+        engine = self.engine_at(theta)
+        if engine.order < SMALL:
+            return engine.pieces(factors, order)
         with one_thread():
-            return self.engine.pieces(factors, order)
+            return engine.pieces(factors, order)
 
     def evaluate(self, theta: Array, order: int) -> Evaluation:
         try:
@@ -160,11 +199,15 @@ class Criterion:
         if pieces.t is None:
             return Evaluation(theta, value)
         traces = differentiate(pieces, self.nu, self.reml, self.scale)
-        jacobian = self.layout.jacobian(theta)
+        jacobian = self.jacobian(theta)
         gradient = jacobian @ traces.gradient
         if traces.hessian is None:
             return Evaluation(theta, value, gradient)
-        hessian = jacobian @ traces.hessian @ jacobian.T + self.layout.curvature(theta, traces.gradient)
+        hessian = jacobian @ traces.hessian @ jacobian.T
+        q = self.layout.size
+        hessian[:q, :q] += self.layout.curvature(theta, traces.gradient)
+        if traces.bend is not None:
+            hessian[q:, q:] += traces.bend
         return Evaluation(theta, value, gradient, hessian, traces.exact)
 
     def hessian(self, theta: Array, pieces: Pieces | None = None) -> Array:
@@ -194,6 +237,8 @@ class Criterion:
 
     def start(self) -> Array:
         """One scoring step from the identity (which costs one evaluation), or moments where an evaluation is dear."""
+        if self.residual is not None:
+            return self._residual_start
         if self.layout.wide:
             return min(self._far_and_near(), key=lambda theta: self.evaluate(theta, 0).value)
         if not self.engine.exact:
@@ -213,21 +258,68 @@ class Criterion:
                     theta[part.theta.start + part.covariance.scales : part.theta.stop] += shift
             yield theta
 
+    @cached_property
+    def _residual_start(self) -> Array:
+        """The best of the candidates made from the fit with independent residuals."""
+        return self._ranked[0]
+
+    @cached_property
+    def _ranked(self) -> list[Array]:
+        """The candidates, best first; without random effects each with the scale that is best for it."""
+        found: list[tuple[float, int, Array]] = []
+        for theta in self._candidates():
+            pieces = None if self.layout.blocks else self._scaled_pieces(theta)
+            if pieces is not None:
+                theta = theta.copy()
+                assert self.residual is not None
+                self.residual.rescale(theta, float(np.sqrt(pieces.gls.pwrss / self.nu)))
+            found.append((self.evaluate(theta, 0).value, len(found), theta))
+        return [theta for _, _, theta in sorted(found, key=lambda entry: entry[:2])]
+
+    def _scaled_pieces(self, theta: Array) -> Pieces | None:
+        try:
+            return self.pieces(theta, 0)
+        except LinAlgError:
+            return None
+
+    def _candidates(self) -> Iterator[Array]:
+        if not self.layout.blocks:
+            return residual_starts(self, np.zeros(0), 1.0)
+        plain = Criterion.of_gram(self.gram, self.reml)
+        theta = minimise(plain).theta
+        return residual_starts(self, theta, float(np.sqrt(plain.pieces(theta, 0).gls.pwrss / plain.nu)))
+
+    def completed(self, theta: Array) -> Array:
+        """The parameters of random effects, completed by the start of a residual structure."""
+        return theta if self.residual is None else np.concatenate([theta[: self.layout.size], self.start()[self.layout.size :]])
+
     def starts(self) -> Iterator[Array]:
         """The start of each structure at sizes over four orders of magnitude."""
+        if self.residual is not None:
+            yield from self._ranked[1:FEW_STARTS]
+            return
         for size in (1.0, 0.1, 10.0, 0.01, 100.0):
             yield self.layout.multiple(size)
 
     def canonical(self, theta: Array) -> Array:
-        return self.layout.canonical(theta)
+        q, out = self.layout.size, np.array(theta)
+        out[:q] = self.layout.canonical(theta[:q])
+        if self.residual is not None:
+            out[q:] = self.residual.canonical(theta[q:])
+        return out
 
     def boundary(self, theta: Array) -> tuple[str, ...]:
         """The directions in which the random effects do not vary at theta."""
-        found = []
+        found: list[str] = []
         for _, part in self.layout.parts:
             term = self.gram.standard.design.terms[part.term]
             found += vanished(part.covariance.factor(theta[part.theta]), term.names, term.group.name, part.covariance.rank)
         return tuple(found)
+
+
+def choose_residual_engine(gram: Gram, covariance: RowCovariance) -> ResidualEngine:
+    """By the size of the clusters of rows that are not independent."""
+    return Marginal.of(gram, covariance)
 
 
 def choose_engine(gram: Gram) -> Engine:

@@ -19,6 +19,7 @@ import numpy as np
 
 from ranef.core.information import expected_traces, natural_directions, omega_of
 from ranef.core.pieces import Pieces
+from ranef.core.residual.adjusted import Adjusted
 from ranef.core.solution import Solution
 from ranef.covariance.base import Array
 
@@ -36,9 +37,13 @@ class KenwardRoger:
     inflation: Array  # (r, r) Phi_A in units of sigma^2: the identity plus the adjustment
 
     @classmethod
-    def of(cls, solution: Solution, information: Information = "expected") -> KenwardRoger:
-        """`information` of the variance parameters: expected as in pbkrtest, or observed as in SAS."""
+    def of(cls, solution: Solution, information: Information = "expected", *, linear: bool = False) -> KenwardRoger:
+        """`information` of the variance parameters: expected as in pbkrtest, or observed as in SAS; `linear` leaves the second
+        derivatives of residual structures out."""
         criterion = solution.criterion
+        if criterion.residual is not None:
+            found = Adjusted.of(solution, _inverse, observed=information == "observed", linear=linear)
+            return cls._adjusted(found.W, found.F, found.spread)
         pieces = solution.pieces
         assert pieces.F is not None
         omega, G = omega_of(criterion.layout, solution.factors), natural_directions(criterion.layout, solution.theta)
@@ -58,7 +63,10 @@ class KenwardRoger:
         W = 2.0 * H @ _inverse(H.T @ matrix @ H) @ H.T
         F0 = np.eye(F.shape[1]) - np.tensordot(omega, F, 1)
         F = np.concatenate([F0[None], F])
-        spread = _quadratic(solution, F, W, omega)
+        return cls._adjusted(W, F, _quadratic(solution, F, W, omega))
+
+    @classmethod
+    def _adjusted(cls, W: Array, F: Array, spread: Array) -> KenwardRoger:
         adjustment = spread - np.einsum("iab,ibc->ac", np.tensordot(W, F, 1), F)
         return cls(W, F, np.eye(F.shape[1]) + adjustment + adjustment.T)
 

@@ -62,8 +62,27 @@ class Gls:
 
 
 @dataclass(frozen=True, eq=False)
+class Bend:
+    """What the second derivatives V_kl in R parameters in which V is not linear add: tr V^-1 V_kl, tr B_x'V_kl B_x, r'V_kl r."""
+
+    t: Array  # (R, R)
+    x: Array
+    y: Array
+
+    @classmethod
+    def zeros(cls, size: int) -> Bend:
+        return cls(*np.zeros((3, size, size)))
+
+    def __add__(self, other: Bend) -> Bend:
+        return Bend(self.t + other.t, self.x + other.x, self.y + other.y)
+
+
+@dataclass(frozen=True, eq=False)
 class Pieces:
-    """See the module; t, F come with order 1, the rest with order 2. `average` says that h and e were too dear and are missing."""
+    """See the module; t, F come with order 1, the rest with order 2. Where h and e were too dear they are missing.
+
+    `bend` belongs to the last directions, where these are parameters of a residual structure.
+    """
 
     logdet_u: float
     gls: Gls
@@ -72,6 +91,7 @@ class Pieces:
     h: Array | None = None  # (K, K)
     e: Array | None = None  # (K, K)
     y: Array | None = None  # (K, K)
+    bend: Bend | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,6 +101,7 @@ class Traces:
     gradient: Array  # (K,)
     hessian: Array | None  # (K, K)
     exact: bool
+    bend: Array | None = None  # (R, R) sum of the gradients in V_kl, to be added for the last R parameters
 
 
 def differentiate(pieces: Pieces, nu: int, reml: bool, scale: float | None = None) -> Traces:
@@ -102,12 +123,17 @@ def differentiate(pieces: Pieces, nu: int, reml: bool, scale: float | None = Non
     average = precision * (pieces.y - with_y @ with_y.T)
     square = (a * (nu / s**2)) * a[:, None] if scale is None else 0.0
     if pieces.h is None:
-        return Traces(gradient, average - square, False)
+        return Traces(gradient, average - square, False, _bent(pieces.bend, precision, reml))
     hessian = 2.0 * average - square - pieces.h
     if reml:
         assert pieces.e is not None
         hessian += 2.0 * pieces.e - fixed @ fixed.T
-    return Traces(gradient, hessian, True)
+    return Traces(gradient, hessian, True, _bent(pieces.bend, precision, reml))
+
+
+def _bent(bend: Bend | None, precision: float, reml: bool) -> Array | None:
+    """tr P V_kl - y'P V_kl P y / sigma^2 (V^-1 in place of the first P under ML)."""
+    return None if bend is None else bend.t - precision * bend.y - (bend.x if reml else 0.0)
 
 
 def direction_forms(layout: Layout, sums: list[Array]) -> Array:
@@ -143,4 +169,4 @@ def direction_products(layout: Layout, product: dict[tuple[int, int], Array]) ->
     return out
 
 
-__all__ = ["Gls", "LinAlgError", "Pieces", "Traces", "differentiate", "direction_forms", "direction_products"]
+__all__ = ["Bend", "Gls", "LinAlgError", "Pieces", "Traces", "differentiate", "direction_forms", "direction_products"]

@@ -32,7 +32,7 @@ class VarianceParameters:
         """`hessian` is the exact Hessian of the profiled criterion at the optimum."""
         criterion, F = solution.criterion, solution.forms
         nu, s, q = criterion.nu, solution.gls.pwrss, len(solution.theta)
-        jacobian = criterion.layout.jacobian(solution.theta)
+        jacobian = criterion.jacobian(solution.theta)
         slopes = np.tensordot(jacobian, F[:, :-1, :-1], 1)
         if criterion.scale is not None:
             return cls(_information_inverse(hessian), slopes)

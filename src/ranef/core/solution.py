@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 
-from ranef.core.criterion import Criterion
+from ranef.core.criterion import Criterion, Engine
 from ranef.core.moments import level_products
 from ranef.core.pieces import Gls, Pieces, direction_forms
+from ranef.core.residual.engine import ResidualEngine
 from ranef.covariance.base import Array
 
 
@@ -31,9 +32,21 @@ class Solution:
         """All derivative pieces that the engine has, at theta."""
         return self.criterion.pieces(self.theta, 1 if self.criterion.layout.wide else 3)
 
+    @cached_property
+    def engine(self) -> Engine:
+        """At theta."""
+        return self.criterion.engine_at(self.theta)
+
+    @cached_property
+    def structured(self) -> ResidualEngine:
+        """The engine of a model with a residual structure, at theta."""
+        return self.criterion.structured_at(self.theta)
+
     @property
     def _dear(self) -> bool:
         """Are the derivative pieces much dearer than a solution of the equations, and not at hand?"""
+        if self.criterion.residual is not None:
+            return False
         return not self.criterion.engine.exact and "pieces" not in self.__dict__
 
     @cached_property
@@ -61,8 +74,8 @@ class Solution:
     @property
     def dof(self) -> int:
         """The divisor of sigma^2; ordinary regression always divides by n - p, as R does."""
-        gram = self.criterion.gram
-        return self.criterion.nu if gram.layout.blocks else gram.nobs - gram.rank
+        gram, criterion = self.criterion.gram, self.criterion
+        return criterion.nu if gram.layout.blocks or criterion.residual is not None else gram.nobs - gram.rank
 
     @cached_property
     def sigma(self) -> float:
@@ -102,7 +115,7 @@ class Solution:
     @cached_property
     def theta_user(self) -> Array:
         """theta of the user's columns, as lme4 reports it."""
-        layout, out = self.criterion.layout, np.empty(len(self.theta))
+        layout, out = self.criterion.layout, np.array(self.theta)
         maps = [np.asarray(np.linalg.inv(self.criterion.gram.z_map(f)), dtype=np.float64) for f in range(len(layout.blocks))]
         for f, part in layout.parts:
             out[part.theta] = part.covariance.transformed(self.theta[part.theta], maps[f][part.columns, part.columns])
@@ -111,7 +124,7 @@ class Solution:
     @cached_property
     def projections(self) -> list[Array]:
         """Per block (m, k, r+1): Z'V^-1 [X L^-T, P y] of every level."""
-        return self.criterion.engine.projections(self.factors)
+        return self.engine.projections(self.factors)
 
     @cached_property
     def effects(self) -> list[Array]:
@@ -125,7 +138,7 @@ class Solution:
     def conditional(self, f: int, g: int, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> Array:
         """(c, k_f, k_g) Cov(b_f, b_g | y, beta) / sigma^2 at pairs of levels."""
         left, right = (np.linalg.inv(self.criterion.gram.z_map(i)) for i in (f, g))
-        return left @ self.criterion.engine.conditional(self.factors, f, g, rows, columns) @ right.T
+        return left @ self.engine.conditional(self.factors, f, g, rows, columns) @ right.T
 
     @cached_property
     def beta_share(self) -> list[Array]:

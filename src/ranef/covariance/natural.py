@@ -6,6 +6,7 @@ An interval is symmetric on a scale on which the parameter is unbounded: with lo
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,10 +61,15 @@ class Natural:
 
     def limits(self, spread: Array, level: float) -> tuple[Array, Array]:
         """(l,), (l,) of intervals with the given coverage."""
-        errors, half = self.std_errors(spread), ndtri(0.5 + 0.5 * level)
-        pairs = [_limits(v, half * e, p.bounds) for v, e, p in zip(self.values, errors, self.parameters, strict=True)]
-        low, high = np.array(pairs).reshape(-1, 2).T
-        return low, high
+        return limits_of(self.parameters, self.values, self.std_errors(spread), level)
+
+
+def limits_of(parameters: Sequence[Parameter], values: Array, errors: Array, level: float) -> tuple[Array, Array]:
+    """(l,), (l,) of intervals with the given coverage, from standard errors."""
+    half = ndtri(0.5 + 0.5 * level)
+    pairs = [_limits(v, half * e, p.bounds) for v, e, p in zip(values, errors, parameters, strict=True)]
+    low, high = np.array(pairs).reshape(-1, 2).T
+    return low, high
 
 
 def _limits(value: float, half: float, bounds: tuple[float, float]) -> tuple[float, float]:

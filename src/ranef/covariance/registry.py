@@ -18,6 +18,7 @@ from ranef.covariance.continuous import ContinuousAutoregressive, OrnsteinUhlenb
 from ranef.covariance.correlation import Correlation, Positions, steps
 from ranef.covariance.diagonal import Diagonal
 from ranef.covariance.factored import Factored
+from ranef.covariance.general import General
 from ranef.covariance.identity import Identity
 from ranef.covariance.matern import Matern
 from ranef.covariance.radial import Exponential, Gaussian, Linear, Rational, Spherical
@@ -28,7 +29,7 @@ from ranef.covariance.unstructured import Unstructured
 
 FACTORED: tuple[type[Factored], ...] = (Unstructured, Diagonal, Identity, ReducedRank)
 CORRELATIONS: tuple[type[Correlation], ...] = (
-    CompoundSymmetry, Autoregressive, Toeplitz, Antedependence, AutoregressiveMovingAverage,
+    CompoundSymmetry, General, Autoregressive, Toeplitz, Antedependence, AutoregressiveMovingAverage,
     ContinuousAutoregressive, OrnsteinUhlenbeck, Exponential, Gaussian, Spherical, Linear, Power, Rational, Matern,
 )  # fmt: skip
 

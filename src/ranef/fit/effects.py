@@ -12,6 +12,7 @@ from ranef.core.layout import Part
 from ranef.design import Array
 from ranef.errors import ModelError
 from ranef.fit.structures import rows_of, structure_parameters
+from ranef.fit.structure import natural_parameters
 from ranef.table import Table
 
 KNOWN = "The sampling variances are known; there is no residual variance."
@@ -117,7 +118,7 @@ def varcorr(fit: Fit) -> Table:
         own = structured.get(id(fit.model.design.terms[part.term]))
         rows += entries_of(fit, f, part) if own is None else rows_of(own)
     if not fit.model.design.known_variances:
-        rows.append(("Residual", None, None, fit.solution.sigma**2, fit.solution.sigma))
+        rows += _residual_rows(fit)
     names = ("group", "term1", "term2", "vcov", "sdcor")
     columns = {name: [row[place] for row in rows] for place, name in enumerate(names)}
     notes = (KNOWN,) if fit.model.design.known_variances else ()
@@ -135,6 +136,19 @@ def entries_of(fit: Fit, f: int, part: Part) -> list[Entry]:
         correlation = omega[i, j] / (sd[i] * sd[j]) if sd[i] * sd[j] > 0 else float("nan")
         rows.append((term.group.name, term.names[i], term.names[j], omega[i, j], correlation))
     return rows
+
+
+def _residual_rows(fit: Fit) -> list[tuple[str, str | None, str | None, float, float]]:
+    """The residual variance; of a structure its standard deviations, and its other parameters, which have no variance."""
+    if fit.criterion.residual is None:
+        return [("Residual", None, None, fit.solution.sigma**2, fit.solution.sigma)]
+    parameters, values, _ = natural_parameters(fit)
+    return [
+        ("Residual", parameter.of or None, None, value**2, value)
+        if parameter.kind == "sd"
+        else ("Residual", parameter.name, None, float("nan"), value)
+        for parameter, value in zip(parameters, values, strict=True)
+    ]
 
 
 def _tiles(fit: Fit, factor: Factor) -> Array:

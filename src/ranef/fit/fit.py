@@ -71,7 +71,7 @@ class Fit:
     def applicable(self, ddf: str) -> str:
         """The method that is used when `ddf` is asked for: without random effects classical tests are exact by the residual df."""
         known, design = check_ddf(ddf), self.model.design
-        if design.terms or known in WITHOUT_RANDOM:
+        if design.mixed or known in WITHOUT_RANDOM:
             return known
         if design.sigma is None:
             return "residual"
@@ -114,12 +114,12 @@ class Fit:
 
     @property
     def df_residual(self) -> int:
-        return self.nobs - self.npar if self.model.design.terms else self.nobs - len(self._kept)
+        return self.nobs - self.npar if self.model.design.mixed else self.nobs - len(self._kept)
 
     @cached_property
     def deviance(self) -> float:
         """-2 log likelihood; under REML the REML criterion. Without random terms it is the full likelihood, as R's logLik."""
-        if self.model.design.terms or self.model.design.sigma:
+        if self.model.design.mixed or self.model.design.sigma:
             return self.optimum.value
         n, dof, scale = self.nobs, self.solution.dof, self.solution.sigma**2
         return n * (1.0 + float(np.log(2.0 * np.pi * scale * dof / n))) - self.criterion.gram.log_weights
@@ -138,7 +138,12 @@ class Fit:
 
     @property
     def sigma(self) -> float:
-        """Residual standard deviation (of a row with weight one); of a typical row where sampling variances are known."""
+        """Residual standard deviation of a row with weight one; of a typical row where sampling variances are known, and at the
+        first position of a residual structure."""
+        if self.criterion.residual is not None:
+            from ranef.fit.structure import reference_sd
+
+            return reference_sd(self)
         return self.solution.sigma
 
     @property
@@ -272,6 +277,18 @@ class Fit:
         from ranef.fit.effects import varcorr
 
         return varcorr(self)
+
+    def residual_parameters(self, level: float = 0.95) -> Table:
+        """The parameters of the residual structure, with standard errors and intervals; see `ranef.fit.structure`."""
+        from ranef.fit.structure import residual_parameters
+
+        return residual_parameters(self, level)
+
+    def residual_covariance(self, **options: Any) -> Table:
+        """The estimated covariance or correlation matrix of the residuals; see `ranef.fit.structure`."""
+        from ranef.fit.structure import residual_covariance
+
+        return residual_covariance(self, **options)
 
     def ranef(self, cond_var: bool = True) -> Table:
         """Conditional means of the random effects, with conditional standard deviations."""

@@ -30,6 +30,7 @@ from ranef.errors import MemoryEstimateError, ModelError
 from ranef.fit.effects import factors
 from ranef.fit.points import Points, design_points
 from ranef.fit.rows import needs_rows
+from ranef.fit.structure import refuse_structured
 
 if TYPE_CHECKING:
     from ranef.fit.fit import Fit
@@ -88,6 +89,7 @@ def henderson(fit: Fit, form: Form = "multiplied") -> Equations:
     (array([1527.5]), array([-17.607,   0.391,  28.562, -23.085,  56.733, -44.995]))
     """
     needs_rows(fit, "henderson()")
+    refuse_structured(fit, "henderson()")
     if form not in ("multiplied", "classical"):
         raise ModelError(f"form={form!r} is not known.", hint='Use "multiplied" or "classical".')
     if form == "classical" and fit.optimum.boundary:

@@ -22,6 +22,7 @@ from ranef.design import Design, RandomTerm
 from ranef.errors import SavedModelError
 from ranef.fit.container import read, write
 from ranef.fit.rows import has_rows
+from ranef.fit.structure import refuse_structured
 
 if TYPE_CHECKING:
     from ranef.fit.fit import Fit
@@ -36,6 +37,7 @@ def save(fit: Fit, path: str | PathLike[str]) -> None:
 
     Raises SavedModelError where the file cannot be written.
     """
+    refuse_structured(fit, "save()", "Keep the data and the call, and fit again.")
     write(path, _header(fit), _arrays(fit))
 
 

@@ -34,6 +34,7 @@ from ranef.fit.points import (
 )
 from ranef.fit.rows import aligned, aligned_frame, needs_rows
 from ranef.fit.scope import used_effects
+from ranef.fit.structure import homogeneous, reference_sd
 
 if TYPE_CHECKING:
     from ranef.fit.fit import Fit
@@ -125,10 +126,12 @@ def _error(fit: Fit, known: Points, unknown: Points | None) -> tuple[Array, Arra
     variance = error_variance(solution, known)
     if unknown is not None:
         variance = variance + population_variance(solution, unknown)
-        variance = variance if fit.model.design.known_variances else variance + known.noise
-    if not fit.model.design.terms or fit.ddf != "satterthwaite":
+        variance = variance if fit.model.design.known_variances else variance + known.noise * _own_variance(fit)
+    if not fit.model.design.mixed or fit.ddf != "satterthwaite":
         return variance + _adjustment(fit, known), fit.ddf_of(known.X)
     parameters = fit.variance_parameters
+    if fit.criterion.scale is not None:
+        return variance, _satterthwaite(fit, known, unknown, variance)
     if any(np.any(z) for z in known.z):
         return variance, np.array(2.0 / parameters.covariance[-1, -1] if fit.criterion.scale is None else np.inf)
     return variance, _satterthwaite(fit, known, unknown, variance)
@@ -160,7 +163,8 @@ def _satterthwaite(fit: Fit, known: Points, unknown: Points | None, variance: Ar
         xi = known.X[rows] @ solution.white
         gradient[rows, :q] = np.einsum("ci,kij,cj->ck", xi, parameters.slopes, xi)
     if unknown is not None:
-        gradient[:, :q] += _population_gradient(fit, unknown)
+        own = _population_gradient(fit, unknown)
+        gradient[:, : own.shape[1]] += own
     spread = np.einsum("ck,kl,cl->c", gradient, parameters.covariance, gradient)
     return np.divide(2.0 * variance**2, spread, out=np.full(len(known), np.inf), where=spread > 0)
 
@@ -170,7 +174,20 @@ def _population_gradient(fit: Fit, points: Points) -> Array:
     layout, gram = fit.criterion.layout, fit.criterion.gram
     standard = [np.linalg.solve(gram.z_map(f).T, z.T) for f, z in enumerate(points.z)]
     entries = [standard[f][a] * standard[f][b] * (1.0 if a == b else 2.0) for f, a, b in zip(*layout.directions, strict=True)]
-    return np.array(entries).T @ layout.jacobian(fit.solution.theta).T
+    return np.array(entries).reshape(-1, len(points)).T @ layout.jacobian(fit.solution.theta).T
+
+
+def _own_variance(fit: Fit) -> float:
+    """The variance over sigma^2 of a new residual of weight one."""
+    if fit.criterion.residual is None:
+        return 1.0
+    if not homogeneous(fit):
+        raise ModelError(
+            "The residual variance of new observations depends on their position in the residual structure, so that no prediction "
+            "interval can be given for them.",
+            hint='Ask for interval="confidence", or use a structure with one variance.',
+        )
+    return (reference_sd(fit) / fit.solution.sigma) ** 2
 
 
 def _quantile(df: Array, level: float) -> Array:

@@ -7,6 +7,7 @@ With V = W^-1 + Z Omega Z' and P = V^-1 - V^-1 X (X'V^-1X)^-1 X'V^-1:
     pearson        r sqrt(w)                                  r / sqrt(V_ii)
     standardised   r sqrt(w) / (sigma sqrt(1 - h))            r / (sigma sqrt(V_ii - x'(X'V^-1X)^-1 x))
     studentised    the same with sigma_(i) in place of sigma  the same with sigma_(i) in place of sigma
+    normalized     r sqrt(w) / sigma                          L^-1 r, L L' = sigma^2 V
 
     h = 1 - P_ii / w_i                                        the diagonal of d y_hat / d y, y_hat = X beta + Z b
     sigma_(i)^2 = (y'Py - (Py)_i^2 / P_ii) / (nu - 1)         sigma without row i, theta held; sigma where it is known
@@ -43,6 +44,8 @@ from ranef.fit.points import (
     whitened,
 )
 from ranef.fit.rows import data_used, needs_rows, row_labels
+from ranef.fit.structure import independent_engine
+from ranef.fit.structured_residuals import marginal_structured_leverage, structured_leverage, structured_residuals
 from ranef.table import Table
 
 if TYPE_CHECKING:
@@ -50,8 +53,9 @@ if TYPE_CHECKING:
 
     from ranef.fit.fit import Fit
 
-KINDS = ("raw", "pearson", "standardised", "studentised")
-SPELLINGS = {"response": "raw", "standardized": "standardised", "studentized": "studentised"}
+KINDS = ("raw", "pearson", "standardised", "studentised", "normalized")
+SPELLINGS = {"response": "raw", "standardized": "standardised", "studentized": "studentised", "normalised": "normalized"}
+LARGEST = 4000  # rows that are not independent, of which the covariance matrix is factored
 LEVELS = ("conditional", "marginal")
 SATURATED = 1e-10  # a row with 1 - h below this determines its own fitted value: its residual is zero and has no scale
 
@@ -87,6 +91,8 @@ def hat_values(fit: Fit, level: str = "conditional") -> pd.Series:
 
 def conditional_leverage(fit: Fit) -> Array:
     """(n,) 1 - P_ii / w_i of the rows used."""
+    if fit.criterion.residual is not None:
+        return structured_leverage(fit)
     points = _points(fit)
     return error_variance(fit.solution, points) / points.noise
 
@@ -106,7 +112,7 @@ def augment(fit: Fit) -> Table:
         "fitted": fitted,
         "resid": resid,
         "hat": hat,
-        "std_resid": _over(resid, solution.sigma * np.sqrt(points.noise), 1.0 - hat),
+        "std_resid": _residuals(fit, "standardised", "conditional"),
         "mu": mean,
     }
     columns = {name: values for name, values in {**row_labels(fit), **data_used(fit)}.items() if name not in added}
@@ -114,12 +120,16 @@ def augment(fit: Fit) -> Table:
 
 
 def _residuals(fit: Fit, kind: str, level: str) -> Array:
+    if fit.criterion.residual is not None:
+        return structured_residuals(fit, kind, level)
     points, solution = _points(fit), fit.solution
     mean = marginal_mean(solution, points)
     conditional = fit.model.design.y - mean - random_part(solution, points)
     raw = conditional if level == "conditional" else fit.model.design.y - mean
     if kind == "raw":
         return raw
+    if kind == "normalized":
+        return _normalized(fit, raw, points, level)
     spread = points.noise if level == "conditional" else points.noise + population_variance(solution, points)
     if kind == "pearson":
         return raw / np.sqrt(spread)
@@ -128,6 +138,24 @@ def _residuals(fit: Fit, kind: str, level: str) -> Array:
     if kind == "standardised":
         return _over(raw, solution.sigma * np.sqrt(spread), share)
     return _over(raw, _sigma_without(fit, conditional, points.noise, leverage) * np.sqrt(spread), share)
+
+
+def _normalized(fit: Fit, raw: Array, points: Points, level: str) -> Array:
+    """Divided by sigma; marginal ones by the Cholesky factor of V, whose clusters must be of moderate size."""
+    solution = fit.solution
+    if level == "conditional":
+        return raw / (solution.sigma * np.sqrt(points.noise))
+    if not points.codes:
+        return raw / (solution.sigma * np.sqrt(points.noise))
+    from ranef.core.residual.clusters import components
+
+    largest = int(np.bincount(components(list(points.codes), len(raw))).max())
+    if largest > LARGEST:
+        raise ModelError(
+            f"The factors join {largest} rows: their covariance matrix is too large for normalized marginal residuals.",
+            hint='residuals("normalized") without level="marginal" needs no matrix.',
+        )
+    return independent_engine(fit).normalized(solution.factors, raw / (np.sqrt(points.noise) * solution.sigma), True)
 
 
 def _over(raw: Array, scale: Array, share: Array) -> Array:
@@ -156,6 +184,8 @@ def _fixed_variance(fit: Fit, points: Points) -> Array:
 
 def _marginal_leverage(fit: Fit, points: Points) -> Array:
     """(n,) x_i'(X'V^-1X)^-1 (X'V^-1)_i, with (V^-1 X)_i = w_i (x_i - Omega Z'V^-1 X contribution of z_i), whitened."""
+    if fit.criterion.residual is not None:
+        return marginal_structured_leverage(fit)
     out = np.empty(len(points))
     for rows in chunks(len(points)):
         fixed, error = whitened(fit.solution, points, rows)

@@ -35,14 +35,21 @@ def answer(model: Model, gram: Gram, start: Array | None, *, warm: Array | None 
     """Minimise the criterion of Gram blocks; `start` is on the user's scale, `warm` is a standardised theta."""
     design = model.design
     refuse_degenerate(gram)
-    criterion = Criterion.of_gram(gram, model.reml or not (design.terms or design.sigma))
+    criterion = criterion_of(model, gram)
     if start is not None:
         warm = theta_from_user(criterion, checked_start(start, criterion.size))
-    optimum = search(criterion, model.options.optimizer, warm) if design.terms else _closed_form(criterion)
+    optimum = search(criterion, model.options.optimizer, warm) if criterion.size else _closed_form(criterion)
     solution = Solution(criterion, optimum.theta)
     dropped = tuple(name for j, name in enumerate(design.names) if j not in set(gram.standard.kept))
     findings = tuple(data_findings(design, model.rows, dropped) + optimum_findings(optimum))
     return Fit(model, criterion, optimum, solution, findings)
+
+
+def criterion_of(model: Model, gram: Gram) -> Criterion:
+    """The criterion that the model asks to minimise; without random effects or structure it does not matter which."""
+    if model.design.residual is not None:
+        return Criterion.with_residual(gram, model.reml)
+    return Criterion.of_gram(gram, model.reml or not (model.design.terms or model.design.sigma))
 
 
 def search(criterion: Criterion, optimizer: str, start: Array | None) -> Optimum:

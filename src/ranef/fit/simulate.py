@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from ranef.errors import ModelError
-from ranef.fit.points import design_points, marginal_mean, random_part
+from ranef.fit.points import Points, design_points, marginal_mean, random_part
 from ranef.fit.rows import aligned_frame, needs_rows
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ def simulate(fit: Fit, n: int = 1, *, seed: int | np.random.Generator | None = N
 
     With `re="new"` each simulation draws new random effects, b* ~ N(0, sigma^2 Omega): data from new levels, as a parametric
     bootstrap needs them. With `re="fitted"` b* are the conditional means: new data from the same levels.
-    e*_i ~ N(0, sigma^2 / w_i).
+    e*_i ~ N(0, sigma^2 / w_i), or e* with the covariance of the residual structure.
 
     Returns a frame of the user's kind with the rows used, under the user's index. A simulation depends on the seed and on its
     number only, not on n. Raises ModelError for a model that was loaded from a file.
@@ -31,7 +32,7 @@ def simulate(fit: Fit, n: int = 1, *, seed: int | np.random.Generator | None = N
         raise ModelError(f"n={n}: at least one simulation is needed.")
     solution = fit.solution
     points = design_points(fit.model.design, fit.criterion.layout)
-    mean, noise = marginal_mean(solution, points), solution.sigma * np.sqrt(points.noise)
+    mean, noise = marginal_mean(solution, points), _noise(fit, points)
     if re == "fitted":
         mean = mean + random_part(solution, points)
     roots = [solution.sigma * solution.root(f) for f in range(len(points.z))]
@@ -43,5 +44,14 @@ def simulate(fit: Fit, n: int = 1, *, seed: int | np.random.Generator | None = N
             for block, root, codes, z in zip(fit.criterion.layout.blocks, roots, points.codes, points.z, strict=True):
                 effects = rng.standard_normal((block.levels, block.width)) @ root.T
                 draw += np.einsum("nk,nk->n", z, effects[codes])
-        draw += noise * rng.standard_normal(len(points))
+        draw += noise(rng)
     return aligned_frame({f"sim_{i + 1}": draw for i, draw in enumerate(out)}, fit.model.rows.index, fit.model.rows.frame)
+
+
+def _noise(fit: Fit, points: Points) -> Callable[[np.random.Generator], Array]:
+    """Draws the residuals (n,)."""
+    scale = fit.solution.sigma * np.sqrt(points.noise)
+    if fit.criterion.residual is None:
+        return lambda rng: scale * rng.standard_normal(len(points))
+    engine = fit.solution.structured
+    return lambda rng: scale * engine.drawn(rng)

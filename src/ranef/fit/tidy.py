@@ -81,7 +81,7 @@ def glance(fit: Fit) -> Table:
         "llf": [fit.llf],
         "aic": [fit.aic],
         "bic": [fit.bic],
-        "remlcrit": [fit.deviance if fit.reml and (fit.model.design.terms or fit.model.design.sigma) else None],
+        "remlcrit": [fit.deviance if fit.reml and (fit.model.design.mixed or fit.model.design.sigma) else None],
         "df_residual": [fit.df_residual],
     }
     return Table(columns, title="Model at a glance", frame_kind=fit.model.rows.frame)

@@ -46,9 +46,9 @@ def anova(fit: Fit, type: int | str = 3, ddf: str | None = None, *, style: Style
     name = fit.ddf if ddf is None else fit.applicable(ddf)
     title = f"Type {ROMAN[kind]} analysis of variance" + (" (hypotheses as in car)" if style == "car" else "")
     table = table_of([label for label, _ in rows], tests, fit, name, title)
-    return (
-        table if fit.model.design.terms or name == "asymptotic" or fit.model.design.known_variances else _with_residuals(table, fit)
-    )
+    design = fit.model.design
+    plain = not design.mixed and not design.known_variances and name != "asymptotic"
+    return _with_residuals(table, fit) if plain else table
 
 
 def table_of(labels: list[str], tests: list[FTest], fit: Fit, method: str, title: str) -> Table:

@@ -47,10 +47,10 @@ def _same(left: Array | None, right: Array | None) -> bool:
 
 def on_one_likelihood(fits: Sequence[Fit], names: Sequence[str]) -> tuple[list[Fit], str]:
     """The fits by one likelihood, and a sentence that says which: REML where all were fitted so and have the same fixed part."""
-    mixed = [fit for fit in fits if fit.model.design.terms]
+    mixed = [fit for fit in fits if fit.model.design.mixed]
     if mixed and all(fit.reml for fit in mixed) and all(_same_mean(fits[0], fit) for fit in fits[1:]):
         return list(fits), "Restricted likelihoods (REML): the models have the same fixed part."
-    again = [name for fit, name in zip(fits, names, strict=True) if fit.reml and fit.model.design.terms]
+    again = [name for fit, name in zip(fits, names, strict=True) if fit.reml and fit.model.design.mixed]
     out = [by_ml(fit) for fit in fits]
     if not again:
         return out, "Full likelihoods (ML)."
@@ -60,7 +60,7 @@ def on_one_likelihood(fits: Sequence[Fit], names: Sequence[str]) -> tuple[list[F
 
 def by_ml(fit: Fit) -> Fit:
     """The same model fitted by full maximum likelihood."""
-    if not fit.reml or not fit.model.design.terms:
+    if not fit.reml or not fit.model.design.mixed:
         return fit
     return answer(replace(fit.model, reml=False), fit.criterion.gram, None)
 

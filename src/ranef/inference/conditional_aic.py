@@ -23,6 +23,7 @@ from ranef.core.criterion import Criterion
 from ranef.core.information import omega_of
 from ranef.core.solution import Solution
 from ranef.covariance.base import Array
+from ranef.fit.structure import refuse_structured
 
 if TYPE_CHECKING:
     from ranef.fit.fit import Fit
@@ -38,6 +39,7 @@ class ConditionalAic:
 
 
 def conditional_aic(fit: Fit) -> ConditionalAic:
+    refuse_structured(fit, "The conditional AIC")
     solution, gram = fit.solution, fit.criterion.gram
     inner = _inner_products(solution)
     rss = float(inner[-1, -1])

@@ -17,6 +17,7 @@ from ranef.core.kenward_roger import bordered
 from ranef.covariance.base import Array
 from ranef.design import RandomTerm
 from ranef.inference.estimable import orthonormal_columns
+from ranef.inference.nested_residuals import free_residual_parameters
 
 if TYPE_CHECKING:
     from ranef.fit.fit import Fit
@@ -62,11 +63,11 @@ class Placed:
 def cone_between(small: Fit, large: Fit) -> Cone | None:
     """The cone of what only the larger model has; None where the models are not nested."""
     fixed = restriction(small, large)
-    placed = _placements(small, large)
-    if fixed is None or placed is None:
+    placed, residual = _placements(small, large), free_residual_parameters(small, large)
+    if fixed is None or placed is None or residual is None:
         return None
     directions = [_directions(one) for one in placed]
-    free = len(fixed) + sum(len(one.free) for one in directions)
+    free = len(fixed) + sum(len(one.free) for one in directions) + residual
     orders = tuple(d for one in directions for d in one.orders)
     if orders in ((), (1,)):
         return Cone(free, orders)

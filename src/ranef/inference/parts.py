@@ -23,6 +23,7 @@ from ranef.errors import DataError
 from ranef.fit.effects import Factor, factors
 from ranef.fit.points import design_points
 from ranef.fit.rows import data_used, needs_rows
+from ranef.fit.structure import refuse_structured
 from ranef.inference.boundary import farthest
 from ranef.inference.sample import Sample
 
@@ -87,6 +88,7 @@ class Parts:
         the model does not read.
         """
         needs_rows(fit, "An effect size")
+        refuse_structured(fit, "An effect size")
         sample = None if bootstrap is None else Sample.of(bootstrap, fit)
         if at is None:
             points = design_points(fit.model.design, fit.criterion.layout)

@@ -21,6 +21,7 @@ from ranef.errors import ModelError
 from ranef.fit.effects import Factor, factor_named, factors
 from ranef.fit.points import Points, design_points, error_variance, marginal_mean, random_part
 from ranef.fit.rows import needs_rows
+from ranef.fit.structure import refuse_structured
 
 if TYPE_CHECKING:
     from ranef.fit.fit import Fit
@@ -41,6 +42,7 @@ class Pooled:
     def of(cls, fit: Fit, group: str | None) -> Pooled:
         """`group` may be left out where there is one. Raises ModelError for an unknown one, and without random effects or rows."""
         needs_rows(fit, "pooling()")
+        refuse_structured(fit, "pooling()")
         known = factors(fit)
         if not known:
             raise ModelError("The model has no random effects, so nothing is pooled.")

@@ -15,6 +15,7 @@ import numpy as np
 from ranef.core.solution import Solution
 from ranef.design import Array
 from ranef.fit.effects import factors
+from ranef.fit.structure import refuse_structured
 from ranef.glossary import Rule
 from ranef.inference.boundary import farthest_theta
 from ranef.inference.ratios import quantile
@@ -52,6 +53,7 @@ def reliability(fit: Fit, *, level: float = 0.95) -> Table:
     variance is zero, by the likelihood.
     Intervals hold with probability 0.95.
     """
+    refuse_structured(fit, "reliability()")
     z = quantile(level)
     now = information(fit.solution)
     low, high = _limits(fit, now, z)

@@ -24,6 +24,7 @@ from ranef.core.gram import Gram
 from ranef.covariance.base import Array
 from ranef.errors import ModelError
 from ranef.fit.checks import needs_estimated_sigma
+from ranef.fit.structure import refuse_structured
 from ranef.inference.bootstrap.run import entropy_of
 from ranef.optim import minimise
 from ranef.table import Table
@@ -101,6 +102,7 @@ def rlrt(fit: Fit, n: int = 100_000, seed: int | None = 1) -> ExactTest:
     Restricted likelihood ratio of a variance of zero; p from 10000 draws of its
     exact distribution. Seed 1.
     """
+    refuse_structured(fit, "rlrt()", "Use compare().")
     needs_estimated_sigma(
         fit.model.design.sigma, "The exact test", "Use compare(m0, m1) or ranef.heterogeneity(m), which has the Q test."
     )

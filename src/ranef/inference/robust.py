@@ -31,6 +31,7 @@ from ranef.design import Codes
 from ranef.errors import ModelError
 from ranef.fit.points import Points, design_points
 from ranef.fit.rows import needs_rows
+from ranef.fit.structure import refuse_structured
 from ranef.inference.clusters import clusters_of, groupings, is_nested
 from ranef.inference.ddf.base import Denominator, FTest, principal
 from ranef.inference.rows import whitened_rows
@@ -57,6 +58,7 @@ class Robust(Denominator):
     def of(cls, fit: Fit, kind: str, cluster: Any = None) -> Robust:
         """Raises ModelError for an unknown kind, for clusters that share random effects, and for fewer than two clusters."""
         needs_rows(fit, "A robust covariance")
+        refuse_structured(fit, "A robust covariance")
         if kind not in KINDS:
             raise ModelError(f"kind={kind!r} is not known.", hint=f"Use one of: {', '.join(KINDS)}.")
         name, _, codes = clusters_of(fit, cluster)

@@ -111,12 +111,15 @@ class FitEstimates:
     @cached_property
     def sd(self) -> float:
         from ranef.fit.points import design_points, population_variance
+        from ranef.fit.structure import relative_noise
 
         model, solution = self.fit.model, self.fit.solution
-        if not model.design.terms:
+        if not model.design.mixed:
             return solution.sigma
         points = design_points(model.design, self.fit.criterion.layout)
-        return solution.sigma * float(np.sqrt(1.0 + np.mean(population_variance(solution, points))))
+        random = solution.sigma**2 * np.mean(population_variance(solution, points))
+        own = 1.0 if self.fit.criterion.residual is None else np.mean(relative_noise(self.fit))
+        return float(np.sqrt(self.fit.sigma**2 * own + random))
 
     @property
     def response(self) -> str:
@@ -204,6 +207,6 @@ def estimates_of(model: Any, ddf: str | None, data: Any = None) -> Estimates:
 
 def method_of(fit: Fit, ddf: str | None) -> str:
     """The method of the denominator df: the fit's own unless given."""
-    if not fit.model.design.terms:
+    if not fit.model.design.mixed:
         return "asymptotic" if ddf == "asymptotic" else "residual"
     return fit.ddf if ddf is None else check_ddf(ddf)

@@ -64,6 +64,11 @@ class Problem(Protocol):
         """Is it known that there is only one optimum?"""
         ...
 
+    @property
+    def most(self) -> int:
+        """Evaluations after which no new start is tried: a criterion that is not smooth may take thousands from each."""
+        ...
+
     def start(self) -> Array: ...
 
     def starts(self) -> Iterator[Array]:
@@ -72,6 +77,10 @@ class Problem(Protocol):
 
     def evaluate(self, theta: Array, order: int) -> Evaluation:
         """order 0: value; 1: and gradient; 2: and Hessian, or average information where that is dear; 3: the Hessian if at all."""
+        ...
+
+    def completed(self, theta: Array) -> Array:
+        """theta with sensible values for the parameters that belong to none of the blocks."""
         ...
 
     def canonical(self, theta: Array) -> Array: ...

@@ -111,7 +111,7 @@ def _look_everywhere(trace: Trace, pool: Pool) -> None:
         best = pool.optima[0] if pool.optima else None
         pool.explore(trace, theta, "search")
         waited = waited + 1 if pool.optima and pool.optima[0] is best else 0
-        if waited >= PATIENCE:
+        if waited >= PATIENCE or trace.evaluations > trace.problem.most:
             return
 
 
@@ -159,7 +159,7 @@ def multiple(problem: Problem, size: float) -> Array:
 
 
 def _of_roots(problem: Problem, roots: list[Array]) -> Array:
-    out = np.empty(problem.size)
+    out = np.zeros(problem.size)
     for (where, block), root in zip(problem.blocks, roots, strict=True):
         out[where] = block.of_factor(root)
-    return out
+    return problem.completed(out)

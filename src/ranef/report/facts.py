@@ -17,19 +17,24 @@ if TYPE_CHECKING:
 def kind(fit: Fit) -> str:
     """Which model this is and how it was fitted."""
     known = " with known sampling variances" if fit.model.design.known_variances else ""
-    if not fit.ngroups:
+    if not fit.model.design.mixed:
         return f"Linear model{known} fit by {'weighted ' if known else ''}least squares"
     method = "REML" if fit.reml else "maximum likelihood"
     if fit.status == "moment estimate":
         method = f"moments ({fit.optimum.optimizer})"
-    return f"Linear mixed model{known} fit by {method}"
+    model = f"Linear mixed model{known}" if fit.ngroups else "Linear model with structured residuals"
+    return f"{model} fit by {method}"
 
 
 def data_line(fit: Fit) -> str:
     """Rows and groups: "180 rows; Subject: 18 levels"."""
     total = fit.model.rows.n_total
     rows = f"{fit.nobs:,} rows" if total <= fit.nobs else f"{fit.nobs:,} of {total:,} rows"
-    return "; ".join([rows, *(f"{group}: {size:,} levels" for group, size in fit.ngroups.items())])
+    groups = dict(fit.ngroups)
+    residual = fit.model.design.residual
+    if residual is not None and residual.subject.variables:
+        groups.setdefault(residual.subject.name, residual.subject.size)
+    return "; ".join([rows, *(f"{group}: {size:,} levels" for group, size in groups.items())])
 
 
 def tiles(fit: Fit) -> dict[str, str]:
@@ -40,13 +45,15 @@ def tiles(fit: Fit) -> dict[str, str]:
 
 
 def arguments(fit: Fit) -> dict[str, str]:
-    """Weights, sampling variances and offset, which the formula does not tell."""
+    """Residual structure, weights, sampling variances and offset, which the formula does not tell."""
     schema, design = fit.model.schema, fit.model.design
+    structure = "" if design.residual is None else design.residual.label
     known, given = design.sigma is not None, fit.model.recipe.get("sampling_variance")
     variances = "" if not known else f"sampling variances {given}" if isinstance(given, str) else "sampling variances"
     weights = "" if known else schema.weights or ("precision weights, given as numbers" if design.weights is not None else "")
     offset = schema.offset or ("given as numbers" if schema.loose_offset else "")
-    return {name: text for name, text in (("Weights", weights), ("Known", variances), ("Offset", offset)) if text}
+    told = (("Errors", structure), ("Weights", weights), ("Known", variances), ("Offset", offset))
+    return {name: text for name, text in told if text}
 
 
 def residual_line(fit: Fit) -> str:
@@ -91,5 +98,6 @@ def verdict(fit: Fit) -> str:
 
 def criteria(fit: Fit) -> dict[str, float]:
     """Names and values of what the fit minimised and of the information criteria."""
-    first = {"REML criterion": fit.deviance} if fit.reml and (fit.ngroups or fit.model.design.sigma) else {"Deviance": fit.deviance}
+    reml = fit.reml and (fit.model.design.mixed or fit.model.design.sigma)
+    first = {"REML criterion": fit.deviance} if reml else {"Deviance": fit.deviance}
     return {**first, "logLik": fit.llf, "AIC": fit.aic, "BIC": fit.bic}

@@ -69,13 +69,18 @@ def random_effects(fit: Fit) -> Table | None:
         columns["variance"] += [term.covariance(i, i) for i in range(term.size)]
         columns["sd"] += term.sd
     for row in fit.varcorr:
-        if row["term1"] is None:
+        if row["term1"] is None and fit.criterion.residual is None:
             for name, value in zip(columns, (row["group"], "", row["vcov"], row["sdcor"]), strict=True):
                 columns[name].append(value)
     beside = [term if term.size <= WIDE else replace(term, correlations={}) for term in terms]
     columns |= _triangles(beside, shown, len(columns["sd"]))
     notes = (KNOWN,) if fit.model.design.known_variances else ()
     return Table(columns, title="Random effects", headings={f"correlation_{j}": "" for j in range(2, shown + 1)}, notes=notes)
+
+
+def residual_structure(fit: Fit) -> Table | None:
+    """The parameters of the residual structure, where there is one."""
+    return None if fit.criterion.residual is None else fit.residual_parameters()
 
 
 def random_correlations(fit: Fit) -> Table | None:
@@ -119,4 +124,4 @@ def correlation_of_fixed(fit: Fit) -> Table | None:
     return Table(columns, title="Correlation of the fixed effects", headings=dict(zip(keys, names, strict=False)))
 
 
-SECTIONS: tuple[Section, ...] = (scaled_residuals, random_effects, random_correlations, random_structures, fixed_effects)
+SECTIONS: tuple[Section, ...] = (scaled_residuals, random_effects, random_correlations, random_structures, residual_structure, fixed_effects)

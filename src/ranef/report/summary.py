@@ -60,7 +60,7 @@ def _header(fit: Fit) -> str:
 
 
 def _footer(fit: Fit) -> list[str]:
-    return [] if fit.ngroups else ["\n".join([facts.residual_line(fit), *facts.explained_lines(fit)])]
+    return [] if fit.model.design.mixed else ["\n".join([facts.residual_line(fit), *facts.explained_lines(fit)])]
 
 
 def _folded(label: str, text: str) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ranef.formula.expression import Call, Expression, Name, Operation, Sequence
 from ranef.formula.model import Formula
+from ranef.formula.residual import ResidualFormula
 from ranef.schema.evaluate import text_of
 
 
@@ -18,21 +19,26 @@ class Needed:
     random: Mapping[str, Expression]
     groups: Mapping[str, Expression]
     offsets: Mapping[str, Expression]
+    extras: Mapping[str, Expression] = field(default_factory=dict)  # of the residual structure: orders and covariates
 
     def variables(self) -> dict[str, Expression]:
         """Those of the terms, fixed and random."""
         return {**self.fixed, **self.random}
 
     def nodes(self) -> Iterator[Expression]:
-        for role in (self.fixed, self.random, self.groups, self.offsets):
+        for role in (self.fixed, self.random, self.groups, self.offsets, self.extras):
             yield from role.values()
 
 
-def needed_by(formula: Formula) -> Needed:
+def needed_by(formula: Formula, residual: ResidualFormula | None = None) -> Needed:
     fixed = {text_of(node): node for term in formula.fixed for node in term.factors}
     random = {text_of(node): node for bar in formula.bars for term in bar.terms for node in term.factors}
     groups = {text_of(node): node for bar in formula.bars for node in bar.group}
-    return Needed(fixed, random, groups, {text_of(node): node for node in formula.offsets})
+    offsets = {text_of(node): node for node in formula.offsets}
+    if residual is None:
+        return Needed(fixed, random, groups, offsets)
+    groups |= {text_of(node): node for node in residual.groups()}
+    return Needed(fixed, random, groups, offsets, {text_of(node): node for node in residual.values()})
 
 
 def names_in(node: Expression) -> Iterator[str]:

@@ -12,6 +12,7 @@ from ranef.design import Design, Grouping
 from ranef.errors import DataError, ModelError
 from ranef.formula import expand_dot
 from ranef.formula.model import Formula
+from ranef.formula.residual import ResidualFormula
 from ranef.schema.coding import TermCoding, Variable, code_terms, describe_value
 from ranef.schema.contrasts import Contrast, contrast_of
 from ranef.schema.encode import INTERCEPT, encode
@@ -21,6 +22,7 @@ from ranef.schema.grouping import GroupLevels, make_grouping
 from ranef.schema.model import Schema
 from ranef.schema.random import random_term
 from ranef.schema.reading import Arguments, Reading, read
+from ranef.schema.residual import residual_term
 from ranef.schema.rows import Missing, Rows
 from ranef.schema.sampling import relative_weights
 from ranef.schema.structured import terms_of, with_positions
@@ -48,12 +50,14 @@ def ingest(
     missing: Literal["drop", "raise"] = "drop",
     functions: UserFunctions | None = None,
     known: bool = False,
+    residual: ResidualFormula | None = None,
 ) -> Intake:
     """The Design of a formula on data.
 
     weights, offset: the name of a column, or one number for each row of the data. contrasts: by factor, for the fixed part (as in
     lme4; `C(x, sum)` codes a factor everywhere). missing: leave incomplete rows out, or refuse them. functions: further functions
-    that the formula may call, each from arrays to an array of the same length. known: the weights are sampling variances.
+    that the formula may call, each from arrays to an array of the same length. known: the weights are sampling variances. residual:
+    the covariance structure of the residuals.
 
     Raises DataError for what the data lack, FormulaError for what the formula asks in vain, ModelError for codings that do not
     fit, and MemoryEstimateError for a model matrix that is too large.
@@ -62,7 +66,7 @@ def ingest(
         raise DataError(f'missing={missing!r} is not known; it is "drop" or "raise"')
     frame = open_frame(data)
     resolved = with_positions(expand_dot(formula, frame.names) if formula.dot else formula)
-    reading = read(resolved, frame, Arguments(formula.text, weights, offset, functions, known))
+    reading = read(resolved, frame, Arguments(formula.text, weights, offset, functions, known, residual))
     gone = reading.missing()
     if missing == "raise":
         gone.refuse()
@@ -71,6 +75,8 @@ def ingest(
     gone.refuse_infinite(kept)
     reading, unused = _reduce(reading, kept)
     design, schema = _assemble(resolved, reading, contrasts or {})
+    if residual is not None:
+        design = replace(design, residual=residual_term(residual, reading))
     schema = replace(schema, functions=dict(functions or {}))
     return Intake(design, schema, _rows(reading, gone, kept, unused, zeros))
 

@@ -12,6 +12,7 @@ from ranef.design import Array
 from ranef.errors import DataError, FormulaError
 from ranef.formula.expression import Expression, Name
 from ranef.formula.model import Formula
+from ranef.formula.residual import ResidualFormula
 from ranef.schema.collect import Needed, columns_of, needed_by
 from ranef.schema.evaluate import Evaluator, UserFunctions, first_rows, text_of
 from ranef.schema.frames import Frame, aligned, numbers_of
@@ -39,6 +40,7 @@ class Reading:
     known: bool = False  # the weights are sampling variances
 
     states: Mapping[str, Any] = field(default_factory=dict)
+    extras: Mapping[str, Value] = field(default_factory=dict)
 
     def take(self, kept: Mask) -> Reading:
         """The same on some of the rows."""
@@ -50,6 +52,7 @@ class Reading:
             offsets={text: value[kept] for text, value in self.offsets.items()},
             weights=None if self.weights is None else self.weights[kept],
             offset=None if self.offset is None else self.offset[kept],
+            extras={text: value.take(kept) for text, value in self.extras.items()},
         )
 
     def missing(self) -> Missing:
@@ -64,6 +67,8 @@ class Reading:
             gone.add_variable(
                 text if isinstance(node, Name) else f"offset({text})", node, Numeric(self.offsets[text]), self._inputs
             )
+        for text, node in self.needed.extras.items():
+            gone.add_variable(text, node, self.extras[text], self._inputs)
         gone.add_numbers(self.weights_name or ("sampling_variance" if self.known else "weights"), self.weights)
         gone.add_numbers(self.offset_name or "offset", self.offset)
         return gone
@@ -107,6 +112,7 @@ class Arguments:
     offset: Any = None
     functions: UserFunctions | None = None
     known: bool = False  # the weights are sampling variances
+    residual: ResidualFormula | None = None
 
 
 def read(formula: Formula, frame: Frame, given: Arguments) -> Reading:
@@ -114,7 +120,7 @@ def read(formula: Formula, frame: Frame, given: Arguments) -> Reading:
     weights, offset = given.weights, given.offset
     if formula.response is None:
         raise FormulaError("the formula has no response", text=given.text, start=0, stop=1, hint="Write: response ~ terms.")
-    needed = needed_by(formula)
+    needed = needed_by(formula, given.residual)
     arguments = [name for name in (weights, offset) if isinstance(name, str)]
     frame = frame.select([*columns_of([formula.response, *needed.nodes()], frame.names), *arguments])
     if not frame.size:
@@ -128,7 +134,7 @@ def read(formula: Formula, frame: Frame, given: Arguments) -> Reading:
         weights=argument(frame, weights, "sampling_variance" if given.known else "weights"), known=given.known,
         offset=argument(frame, offset, "offset"),
         weights_name=weights if isinstance(weights, str) else None, offset_name=offset if isinstance(offset, str) else None,
-        states=evaluator.states,
+        states=evaluator.states, extras={text: evaluator.variable(node) for text, node in needed.extras.items()},
     )  # fmt: skip
 
 

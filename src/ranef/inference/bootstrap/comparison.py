@@ -101,7 +101,7 @@ def compare_by_bootstrap(
     _check_nested(small, large)
     keep = small.reml and large.reml and _same_columns(small, large)
     small, large = (
-        fit if fit.reml == keep or (not fit.model.design.terms and keep) else by_likelihood(fit) for fit in (small, large)
+        fit if fit.reml == keep or (not fit.model.design.mixed and keep) else by_likelihood(fit) for fit in (small, large)
     )
     statistic = max(_criterion(small, keep) - _criterion(large, keep), 0.0)
     pair = Pair(responses(_of_kind(small, keep), checked_count(n)), refitter_of(_of_kind(large, keep), n))

@@ -26,6 +26,7 @@ from ranef.covariance.base import Array
 from ranef.design import Codes, Design, Grouping
 from ranef.fit.points import Points, design_points, marginal_mean, random_part
 from ranef.fit.rows import needs_rows
+from ranef.fit.structure import refuse_structured
 from ranef.inference.bootstrap.refit import Refitter
 from ranef.inference.bootstrap.statistics import Levels, Sampler
 from ranef.inference.clusters import is_nested, top_grouping
@@ -177,6 +178,7 @@ def _regrouped(group: Grouping, rows: Codes, copies: Codes | None, clusters: Cod
 
 
 def parametric(fit: Fit, many: int) -> Source:
+    refuse_structured(fit, "The bootstrap")
     solution = fit.solution
     engine = fit.criterion.engine
     if isinstance(engine, Single):
@@ -192,6 +194,7 @@ def parametric(fit: Fit, many: int) -> Source:
 
 def responses(fit: Fit, many: int) -> Rows:
     """Parametric, by rows."""
+    refuse_structured(fit, "The bootstrap")
     needs_rows(fit, "This bootstrap")
     solution, points = fit.solution, design_points(fit.model.design, fit.criterion.layout)
     roots = tuple(solution.sigma * solution.root(f) for f in range(len(points.z)))
@@ -206,6 +209,7 @@ def refitter_of(fit: Fit, many: int) -> Refitter:
 
 
 def residual(fit: Fit, many: int) -> Source:
+    refuse_structured(fit, "The bootstrap")
     source, solution = responses(fit, many), fit.solution
     weights = np.sqrt(source.points.noise)
     errors = (fit.model.design.y - source.mean - random_part(solution, source.points)) / weights
@@ -231,6 +235,7 @@ def _aligned(root: Array, vectors: Array, values: Array) -> Array:
 
 
 def cases(fit: Fit, cluster: str | None) -> Source:
+    refuse_structured(fit, "The bootstrap")
     needs_rows(fit, "This bootstrap")
     design = fit.model.design
     codes = None if cluster is None else top_grouping(fit, cluster).codes

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 METHODS: dict[str, Callable[[Fit], Denominator]] = {
     "satterthwaite": Satterthwaite,
     "kenward-roger": KenwardRogerDenominator,
-    "kenward-roger-linear": KenwardRogerDenominator,
+    "kenward-roger-linear": KenwardRogerDenominator.first_order,
     "kenward-roger-observed": KenwardRogerDenominator.observed,
     "between-within": BetweenWithin.of,
     "containment": Containment.of,

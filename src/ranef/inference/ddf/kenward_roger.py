@@ -1,7 +1,8 @@
 """Kenward and Roger (1997): the covariance of beta is enlarged for what the estimated variances hide, and F is scaled.
 
 Covariances of random effects are mostly linear in their parameters, so that the linear variant (without second derivatives) is the
-same; for those that are not, such as `ar1`, it is the linear variant.
+same; for those that are not, such as `ar1`, it is the linear variant. For residual structures both are there; they agree for those
+that are linear (un, cs, toep, id, diag).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from ranef.inference.ddf.base import Denominator, FTest, principal
 @dataclass(frozen=True, eq=False)
 class KenwardRogerDenominator(Denominator):
     information: Information = "expected"
+    linear: bool = False
     adjusted: KenwardRoger = field(init=False)
 
     def __post_init__(self) -> None:
@@ -33,11 +35,15 @@ class KenwardRogerDenominator(Denominator):
                 "Kenward and Roger's method is not available for random effects at so many positions.",
                 hint='Use ddf="satterthwaite", or write the structure as that of the residuals: residual="... + nugget".',
             )
-        object.__setattr__(self, "adjusted", KenwardRoger.of(self.fit.solution, self.information))
+        object.__setattr__(self, "adjusted", KenwardRoger.of(self.fit.solution, self.information, linear=self.linear))
 
     @classmethod
     def observed(cls, fit: Fit) -> KenwardRogerDenominator:
         return cls(fit, "observed")
+
+    @classmethod
+    def first_order(cls, fit: Fit) -> KenwardRogerDenominator:
+        return cls(fit, linear=True)
 
     @property
     def vcov(self) -> Array:

@@ -13,6 +13,7 @@ from ranef.design import Codes
 from ranef.errors import Finding, ModelError
 from ranef.fit.points import design_points, marginal_mean, random_part, whitened
 from ranef.fit.rows import needs_rows, row_labels
+from ranef.fit.structure import refuse_structured
 from ranef.inference.clusters import clusters_of
 from ranef.inference.influence.deletion import Deletion, Method, members
 from ranef.inference.parameters import Names, of_solution
@@ -145,6 +146,7 @@ def influence(fit: Fit, by: Any = None, method: Method | None = None) -> Influen
     2     310    10           0.111        0.218     0.927  26.263
     """
     needs_rows(fit, "influence()")
+    refuse_structured(fit, "influence()")
     if method is not None and method not in METHODS:
         raise ModelError(f"method={method!r} is not known.", hint=f"Use one of: {', '.join(METHODS)}.")
     by_row = (isinstance(by, str) and by in ("row", "observation", "obs")) or (by is None and not fit.model.design.terms)

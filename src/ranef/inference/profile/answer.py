@@ -14,6 +14,7 @@ from ranef.core.criterion import Criterion
 from ranef.core.solution import Solution
 from ranef.covariance.base import Array
 from ranef.errors import Finding, ModelError
+from ranef.fit.structure import refuse_structured
 from ranef.inference.profile.limits import Lower, Unreachable, model_at, reach
 from ranef.inference.profile.parameters import Axis, axes
 from ranef.inference.profile.surface import Surface
@@ -142,6 +143,7 @@ def profile(fit: Fit, level: float = 0.95, which: str | Sequence[str] | None = N
     Intervals hold with probability 0.95.
     """
     checked_level(level)
+    refuse_structured(fit, "profile()", "residual_parameters() has Wald intervals on suitable scales.")
     criterion = replace(fit.criterion, reml=False)
     if fit.model.design.terms:
         optimum = fit.optimum if not fit.reml else minimise(criterion, start=_warm(fit, criterion))
