@@ -108,9 +108,12 @@ def lmm(
         raise ModelError(f"optimizer={optimizer!r} is not known.", hint=f"Use one of: {', '.join(OPTIMIZERS)}.")
     options = Options(check_ddf(ddf), optimizer, start)
     weights, known = _weights(precision_weights, sampling_variance)
+    structure = None if residual is None else parse_residual(residual, Vocabulary(word_of, VARIANCE_FUNCTIONS))
+    if known and structure is not None:
+        raise ModelError("sampling_variance= and residual= exclude each other.", hint="Known variances leave nothing to estimate.")
     intake = ingest(
-        parse(formula), data, weights=weights, offset=offset, contrasts=contrasts, missing=missing, functions=functions, known=known,
-        residual=None if residual is None else parse_residual(residual, Vocabulary(word_of, VARIANCE_FUNCTIONS)),
+        parse(formula), data, weights=weights, offset=offset, contrasts=contrasts, missing=missing, functions=functions,
+        known=known, residual=structure,
     )  # fmt: skip
     recipe = {
         "data": data,

@@ -85,6 +85,13 @@ class OracleProblem:
         for scale in (0.1, 10.0):
             yield scale * self.start()
 
+    def completed(self, theta: Array) -> Array:
+        return theta
+
+    @property
+    def most(self) -> int:
+        return 3000
+
     def covariance(self, theta: Array) -> Array:
         """(n, n) V(theta), relative to sigma^2."""
         V = np.diag(self.noise)

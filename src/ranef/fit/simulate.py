@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from ranef.design import Array
 from ranef.errors import ModelError
 from ranef.fit.points import Points, design_points, marginal_mean, random_part
 from ranef.fit.rows import aligned_frame, needs_rows
