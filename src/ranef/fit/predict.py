@@ -174,7 +174,7 @@ def _population_gradient(fit: Fit, points: Points) -> Array:
     layout, gram = fit.criterion.layout, fit.criterion.gram
     standard = [np.linalg.solve(gram.z_map(f).T, z.T) for f, z in enumerate(points.z)]
     entries = [standard[f][a] * standard[f][b] * (1.0 if a == b else 2.0) for f, a, b in zip(*layout.directions, strict=True)]
-    return np.array(entries).reshape(-1, len(points)).T @ layout.jacobian(fit.solution.theta).T
+    return np.array(entries).reshape(len(entries), len(points)).T @ layout.jacobian(fit.solution.theta).T
 
 
 def _own_variance(fit: Fit) -> float:
