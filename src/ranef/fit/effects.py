@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from ranef.core.layout import Part
 from ranef.design import Array
 from ranef.errors import ModelError
+from ranef.fit.residual_side import natural_parameters
 from ranef.fit.structures import rows_of, structure_parameters
-from ranef.fit.structure import natural_parameters
 from ranef.table import Table
 
 KNOWN = "The sampling variances are known; there is no residual variance."

@@ -141,7 +141,7 @@ class Fit:
         """Residual standard deviation of a row with weight one; of a typical row where sampling variances are known, and at the
         first position of a residual structure."""
         if self.criterion.residual is not None:
-            from ranef.fit.structure import reference_sd
+            from ranef.fit.residual_side import reference_sd
 
             return reference_sd(self)
         return self.solution.sigma
@@ -279,14 +279,14 @@ class Fit:
         return varcorr(self)
 
     def residual_parameters(self, level: float = 0.95) -> Table:
-        """The parameters of the residual structure, with standard errors and intervals; see `ranef.fit.structure`."""
-        from ranef.fit.structure import residual_parameters
+        """The parameters of the residual structure, with standard errors and intervals; see `ranef.fit.residual_side`."""
+        from ranef.fit.residual_side import residual_parameters
 
         return residual_parameters(self, level)
 
     def residual_covariance(self, **options: Any) -> Table:
-        """The estimated covariance or correlation matrix of the residuals; see `ranef.fit.structure`."""
-        from ranef.fit.structure import residual_covariance
+        """The estimated covariance or correlation matrix of the residuals; see `ranef.fit.residual_side`."""
+        from ranef.fit.residual_side import residual_covariance
 
         return residual_covariance(self, **options)
 

@@ -29,8 +29,8 @@ from ranef.design import Array
 from ranef.errors import MemoryEstimateError, ModelError
 from ranef.fit.effects import factors
 from ranef.fit.points import Points, design_points
+from ranef.fit.residual_side import refuse_structured
 from ranef.fit.rows import needs_rows
-from ranef.fit.structure import refuse_structured
 
 if TYPE_CHECKING:
     from ranef.fit.fit import Fit

@@ -21,8 +21,8 @@ from ranef.covariance import description
 from ranef.design import Design, RandomTerm
 from ranef.errors import SavedModelError
 from ranef.fit.container import read, write
+from ranef.fit.residual_side import refuse_structured
 from ranef.fit.rows import has_rows
-from ranef.fit.structure import refuse_structured
 
 if TYPE_CHECKING:
     from ranef.fit.fit import Fit

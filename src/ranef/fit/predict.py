@@ -32,9 +32,9 @@ from ranef.fit.points import (
     random_part,
     whitened,
 )
+from ranef.fit.residual_side import homogeneous, reference_sd
 from ranef.fit.rows import aligned, aligned_frame, needs_rows
 from ranef.fit.scope import used_effects
-from ranef.fit.structure import homogeneous, reference_sd
 
 if TYPE_CHECKING:
     from ranef.fit.fit import Fit

@@ -43,8 +43,8 @@ from ranef.fit.points import (
     random_part,
     whitened,
 )
+from ranef.fit.residual_side import independent_engine
 from ranef.fit.rows import data_used, needs_rows, row_labels
-from ranef.fit.structure import independent_engine
 from ranef.fit.structured_residuals import marginal_structured_leverage, structured_leverage, structured_residuals
 from ranef.table import Table
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from ranef.design import Array
 from ranef.fit.points import design_points, marginal_mean, random_part
-from ranef.fit.structure import normalized, reference_sd, row_moments, unit_of
+from ranef.fit.residual_side import normalized, reference_sd, row_moments, unit_of
 
 if TYPE_CHECKING:
     from ranef.fit.fit import Fit

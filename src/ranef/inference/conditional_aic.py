@@ -23,7 +23,7 @@ from ranef.core.criterion import Criterion
 from ranef.core.information import omega_of
 from ranef.core.solution import Solution
 from ranef.covariance.base import Array
-from ranef.fit.structure import refuse_structured
+from ranef.fit.residual_side import refuse_structured
 
 if TYPE_CHECKING:
     from ranef.fit.fit import Fit

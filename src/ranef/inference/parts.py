@@ -22,8 +22,8 @@ from ranef.design import Array
 from ranef.errors import DataError
 from ranef.fit.effects import Factor, factors
 from ranef.fit.points import design_points
+from ranef.fit.residual_side import refuse_structured
 from ranef.fit.rows import data_used, needs_rows
-from ranef.fit.structure import refuse_structured
 from ranef.inference.boundary import farthest
 from ranef.inference.sample import Sample
 

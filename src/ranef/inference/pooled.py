@@ -20,8 +20,8 @@ from ranef.design import Array
 from ranef.errors import ModelError
 from ranef.fit.effects import Factor, factor_named, factors
 from ranef.fit.points import Points, design_points, error_variance, marginal_mean, random_part
+from ranef.fit.residual_side import refuse_structured
 from ranef.fit.rows import needs_rows
-from ranef.fit.structure import refuse_structured
 
 if TYPE_CHECKING:
     from ranef.fit.fit import Fit

@@ -15,7 +15,7 @@ import numpy as np
 from ranef.core.solution import Solution
 from ranef.design import Array
 from ranef.fit.effects import factors
-from ranef.fit.structure import refuse_structured
+from ranef.fit.residual_side import refuse_structured
 from ranef.glossary import Rule
 from ranef.inference.boundary import farthest_theta
 from ranef.inference.ratios import quantile

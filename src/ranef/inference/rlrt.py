@@ -24,7 +24,7 @@ from ranef.core.gram import Gram
 from ranef.covariance.base import Array
 from ranef.errors import ModelError
 from ranef.fit.checks import needs_estimated_sigma
-from ranef.fit.structure import refuse_structured
+from ranef.fit.residual_side import refuse_structured
 from ranef.inference.bootstrap.run import entropy_of
 from ranef.optim import minimise
 from ranef.table import Table

@@ -30,8 +30,8 @@ from ranef.covariance.base import Array
 from ranef.design import Codes
 from ranef.errors import ModelError
 from ranef.fit.points import Points, design_points
+from ranef.fit.residual_side import refuse_structured
 from ranef.fit.rows import needs_rows
-from ranef.fit.structure import refuse_structured
 from ranef.inference.clusters import clusters_of, groupings, is_nested
 from ranef.inference.ddf.base import Denominator, FTest, principal
 from ranef.inference.rows import whitened_rows

@@ -111,7 +111,7 @@ class FitEstimates:
     @cached_property
     def sd(self) -> float:
         from ranef.fit.points import design_points, population_variance
-        from ranef.fit.structure import relative_noise
+        from ranef.fit.residual_side import relative_noise
 
         model, solution = self.fit.model, self.fit.solution
         if not model.design.mixed:

@@ -124,4 +124,6 @@ def correlation_of_fixed(fit: Fit) -> Table | None:
     return Table(columns, title="Correlation of the fixed effects", headings=dict(zip(keys, names, strict=False)))
 
 
-SECTIONS: tuple[Section, ...] = (scaled_residuals, random_effects, random_correlations, random_structures, residual_structure, fixed_effects)
+SECTIONS: tuple[Section, ...] = (
+    scaled_residuals, random_effects, random_correlations, random_structures, residual_structure, fixed_effects,
+)  # fmt: skip

@@ -197,7 +197,7 @@ def _by_arm(formula: ResidualFormula, made: Made, reading: Reading, subject: Gro
         who = subject.levels[int(np.flatnonzero(highest != lowest)[0])]
         raise DataError(f"{subject.name} {who} has rows in several levels of {name}; by={name} needs subjects within its levels.")
     names = tuple(f"{level_text(level)}:{label}" for level in arm.levels for label in labels)
-    return ByGroup(own, tuple(map(level_text, arm.levels))), arm.codes * len(labels) + visit, None, names
+    return ByGroup(own, len(arm.levels)), arm.codes * len(labels) + visit, None, names
 
 
 def _function(scaling: Scaling, reading: Reading) -> tuple[VarianceFunction, Array]:

@@ -25,8 +25,8 @@ from ranef.core.solution import Solution, theta_from_user
 from ranef.covariance.base import Array
 from ranef.design import Codes, Design, Grouping
 from ranef.fit.points import Points, design_points, marginal_mean, random_part
+from ranef.fit.residual_side import refuse_structured
 from ranef.fit.rows import needs_rows
-from ranef.fit.structure import refuse_structured
 from ranef.inference.bootstrap.refit import Refitter
 from ranef.inference.bootstrap.statistics import Levels, Sampler
 from ranef.inference.clusters import is_nested, top_grouping

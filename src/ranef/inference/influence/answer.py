@@ -12,8 +12,8 @@ from ranef.covariance.base import Array
 from ranef.design import Codes
 from ranef.errors import Finding, ModelError
 from ranef.fit.points import design_points, marginal_mean, random_part, whitened
+from ranef.fit.residual_side import refuse_structured
 from ranef.fit.rows import needs_rows, row_labels
-from ranef.fit.structure import refuse_structured
 from ranef.inference.clusters import clusters_of
 from ranef.inference.influence.deletion import Deletion, Method, members
 from ranef.inference.parameters import Names, of_solution

@@ -14,7 +14,7 @@ from ranef.core.criterion import Criterion
 from ranef.core.solution import Solution
 from ranef.covariance.base import Array
 from ranef.errors import Finding, ModelError
-from ranef.fit.structure import refuse_structured
+from ranef.fit.residual_side import refuse_structured
 from ranef.inference.profile.limits import Lower, Unreachable, model_at, reach
 from ranef.inference.profile.parameters import Axis, axes
 from ranef.inference.profile.surface import Surface
