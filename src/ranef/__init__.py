@@ -19,6 +19,8 @@ PUBLIC = {
     "lmm": "ranef.api",
     "lm": "ranef.api",
     "describe": "ranef.api",
+    "mmrm": "ranef.trials",
+    "compare_structures": "ranef.trials",
     "meta": "ranef.meta_analysis",
     "compare": "ranef.inference.compare",
     "variance_change": "ranef.inference.compare",
@@ -141,3 +143,5 @@ if TYPE_CHECKING:  # what type checkers see; kept equal to PUBLIC by a test
     from ranef.report.side_by_side import side_by_side as side_by_side
     from ranef.report.write import report as report
     from ranef.table import Table as Table
+    from ranef.trials import compare_structures as compare_structures
+    from ranef.trials import mmrm as mmrm

@@ -123,7 +123,7 @@ def criteria(fits: Sequence[Fit], labels: Sequence[str], reml: bool) -> dict[str
         "aic": aic,
         "aicc": aicc,
         "bic": deviance + np.log(n) * k,
-        "caic": [conditional_aic(fit).value for fit in fits],
+        "caic": [np.nan if fit.criterion.residual is not None else conditional_aic(fit).value for fit in fits],
         "weight": weight / weight.sum(),
     }
 

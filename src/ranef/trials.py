@@ -1,0 +1,167 @@
+"""The thin layer for trials: the mixed model for repeated measures, a ladder of covariance structures, and their comparison."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Literal
+
+import numpy as np
+
+from ranef.api import lmm
+from ranef.covariance import word_of
+from ranef.errors import Finding, ModelError
+from ranef.fit.fit import Fit
+from ranef.table import Table
+
+Choice = Literal["first", "aicc", "aic", "bic"]
+
+
+def mmrm(
+    formula: str,
+    data: Any,
+    *,
+    subject: str,
+    visit: str,
+    cov: str | Sequence[str] = "un",
+    by: str | None = None,
+    choose: Choice = "first",
+    ddf: str = "kenward-roger",
+    reml: bool = True,
+    **options: Any,
+) -> Fit:
+    """Fit a mixed model for repeated measures: no random effects, a covariance structure over the visits of a subject.
+
+    Parameters
+    ----------
+    formula
+        The fixed part, such as ``"fev ~ arm * visit + base"``.
+    data
+        One row for each subject and visit; visits may be missing.
+    subject, visit
+        Names of columns. Levels of a categorical visit keep their order, numbers and text are sorted.
+    cov
+        A structure (``"un"``, ``"toeph"``, ``"ar1h"``, ``"csh"``, ...), or several, fixed in advance, from which one is taken.
+    by
+        A column, such as the arm, each level of which has a covariance matrix of its own.
+    choose
+        Of several structures the ``"first"`` that converges, or the one with the lowest ``"aicc"``, ``"aic"`` or ``"bic"``. What
+        was tried and taken is a finding of the fit, and printed with it.
+    ddf
+        ``"kenward-roger"``, ``"kenward-roger-linear"`` (which equals SAS for `un`), ``"satterthwaite"``, ...
+    reml, options
+        As in `lmm`.
+
+    Raises
+    ------
+    ModelError where no structure of the ladder converges; all that `lmm` raises.
+
+    References
+    ----------
+    Mallinckrodt, Lane, Schnell, Peng and Mancuso (2008), Drug Inf. J. 42, 303-319.
+
+    Examples
+    --------
+    >>> import ranef
+    >>> growth = ranef.datasets.load("Orthodont")
+    >>> m = ranef.mmrm("distance ~ age * Sex", growth, subject="Subject", visit="age", cov="un", ddf="kenward-roger-linear")
+    >>> round(m.llf, 4)
+    -212.2734
+    """
+    words = [cov] if isinstance(cov, str) else list(cov)
+    if choose not in ("first", "aicc", "aic", "bic"):
+        raise ModelError(f"choose={choose!r} is not known.", hint='Use "first", "aicc", "aic" or "bic".')
+    if not words:
+        raise ModelError("cov= names no structure.", hint='For example cov="un", or cov=["un", "toeph", "ar1h", "csh"].')
+    tail = f", by={_name(by)}" if by else ""
+    terms = [f"{_known(word)}({_name(visit)} | {_name(subject)}{tail})" for word in words]
+    fits: list[Fit] = []
+    for term in terms:
+        fits.append(lmm(formula, data, residual=term, ddf=ddf, reml=reml, **options))
+        if len(words) == 1 or (choose == "first" and fits[-1].status != "not converged"):
+            break
+    return fits[0] if len(words) == 1 else _chosen(fits, words, choose)
+
+
+def compare_structures(fit: Fit, structures: Sequence[str]) -> Table:
+    """The same model with other residual structures: parameters, log likelihood, AIC, AICc and BIC, best AIC first.
+
+    `structures` are words that take the place of that of `fit`, or whole texts as in `lmm(residual=...)`; ``"id"`` stands for
+    independent residuals. The fixed part is the same, so that restricted likelihoods may be compared. AICc counts as observations
+    the rows less the fixed effects under REML, BIC all rows (as in `Fit.bic`). Raises ModelError for a fit without structure.
+
+    Examples
+    --------
+    >>> import ranef
+    >>> growth = ranef.datasets.load("Orthodont")
+    >>> m = ranef.lmm("distance ~ age * Sex", growth, residual="un(age | Subject)")
+    >>> ranef.compare_structures(m, ["un", "csh", "cs", "ar1", "toep"])
+    Residual structures
+    Structure  Parameters   logLik     AIC  Difference    AICc     BIC  status
+    ---------------------------------------------------------------------------
+    toep                4  -214.70  445.39      0.0000  446.91  466.85  optimum
+    cs                  2  -216.88  445.76      0.3657  446.62  461.85  optimum
+    csh                 5  -215.99  449.97      4.5808  451.89  474.11  optimum
+    un                 10  -212.27  452.55      7.1553  457.27  490.10  optimum
+    ar1                 2  -222.29  456.59     11.1959  457.45  472.68  optimum
+    Restricted likelihoods; the fixed part is the same.
+    """
+    residual = fit.model.design.residual
+    if residual is None:
+        raise ModelError("The model has no residual structure to compare others with.", hint='Give one: residual="un(visit | id)".')
+    at = residual.label.index("(")
+    texts = [text if "(" in text else f"{_known(text)}{residual.label[at:]}" for text in structures]
+    fits = [fit if text == residual.label else fit.update(residual=text) for text in texts]
+    best = min(other.aic for other in fits)
+    order = np.argsort([other.aic for other in fits], kind="stable")
+    rows = [
+        {
+            "structure": structures[i],
+            "parameters": len(fits[i].optimum.theta),
+            "llf": fits[i].llf,
+            "aic": fits[i].aic,
+            "difference": fits[i].aic - best,
+            "aicc": aicc(fits[i]),
+            "bic": fits[i].bic,
+            "status": fits[i].status,
+        }
+        for i in order
+    ]
+    likelihood = "Restricted likelihoods" if fit.reml else "Full likelihoods"
+    columns = {name: [row[name] for row in rows] for name in rows[0]}
+    notes = (f"{likelihood}; the fixed part is the same.",)
+    return Table(columns, "Residual structures", notes, fit.model.rows.frame, headings={"difference": "Difference"})
+
+
+def aicc(fit: Fit) -> float:
+    """AIC corrected for small samples: 2 k n / (n - k - 1) in place of 2 k, n the rows less the fixed effects under REML."""
+    n, k = fit.criterion.nu, fit.npar
+    return fit.deviance + 2.0 * k * n / (n - k - 1) if n > k + 1 else float("inf")
+
+
+def _known(word: str) -> str:
+    found = word_of(word)
+    if found is None:
+        raise ModelError(f"The structure {word!r} is not known.", hint="For example un, toeph, toep, ar1h, ar1, csh, cs, adh.")
+    return found
+
+
+def _name(column: str) -> str:
+    return column if column.isidentifier() else f"`{column}`"
+
+
+def _chosen(fits: list[Fit], words: list[str], choose: Choice) -> Fit:
+    ready = [i for i, fit in enumerate(fits) if fit.status != "not converged"]
+    if not ready:
+        raise ModelError(
+            f"None of the structures {', '.join(words)} converged.", hint="Use a structure with fewer parameters, such as cs."
+        )
+    criteria = {"first": float, "aic": lambda i: fits[i].aic, "bic": lambda i: fits[i].bic, "aicc": lambda i: aicc(fits[i])}
+    taken = min(ready, key=criteria[choose])
+    tried = "; ".join(f"{word}: {fit.status}, AIC {fit.aic:.1f}" for word, fit in zip(words, fits, strict=False))
+    how = "the first that converged" if choose == "first" else f"the lowest {choose.replace('aicc', 'AICc').replace('bic', 'BIC')}"
+    finding = Finding(
+        "structure_chosen", "note", f"The residual structure {words[taken]} was taken, {how} of {', '.join(words)}.",
+        evidence={"tried": tried},
+    )  # fmt: skip
+    return replace(fits[taken], findings=(*fits[taken].findings, finding))
