@@ -12,6 +12,7 @@ from ranef.means.marginal import Marginal
 
 NAMES = {
     **{f"ranef.{name}": getattr(ranef, name) for name in ranef.PUBLIC},
+    **{f"ranef.plot.{name}": getattr(ranef.plot, name) for name in ranef.plot.PUBLIC},
     "ranef.datasets.load": ranef.datasets.load,
     "ranef.datasets.describe": ranef.datasets.describe,
     "Fit": Fit,
