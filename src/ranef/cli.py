@@ -144,6 +144,10 @@ def _add_question(parser: argparse.ArgumentParser) -> None:
 
 
 def _fit(arguments: argparse.Namespace) -> int:
+    if arguments.report is not None:
+        from ranef.report.write import kind_of
+
+        kind_of(arguments.report)  # a name that cannot be written is refused before the fit
     data = _data(arguments.data)
     with progress(f"fitting {arguments.formula}"):
         fit = ranef.lmm(

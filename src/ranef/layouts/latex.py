@@ -54,7 +54,12 @@ def environment(
 
 
 def line(row: Sequence[str]) -> str:
-    return " & ".join(row).rstrip() + r" \\"
+    return guarded(" & ".join(row).rstrip()) + r" \\"
+
+
+def guarded(text: str) -> str:
+    """A line that the end of the line before cannot take for its option: a star or a bracket is kept from it."""
+    return "{}" + text if text.startswith(("*", "[")) else text
 
 
 def tex(text: str, number: bool = False) -> str:
@@ -82,5 +87,5 @@ def _phantom(padded: str) -> str:
 def _notes(notes: Sequence[str]) -> list[str]:
     if not notes:
         return []
-    lines = [tex(note) + (r" \\" if i < len(notes) - 1 else "") for i, note in enumerate(notes)]
+    lines = [guarded(tex(note)) + (r" \\" if i < len(notes) - 1 else "") for i, note in enumerate(notes)]
     return [r"\par\smallskip", r"\begin{minipage}{0.95\linewidth}\footnotesize", *lines, r"\end{minipage}"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from ranef.errors import ModelError
 from ranef.report.chapters import document
@@ -46,11 +46,9 @@ def report(fit: Fit, path: str | PathLike[str], *, title: str | None = None, dat
     >>> path = ranef.report(m, "sleep.html", data="sleepstudy")  # doctest: +SKIP
     """
     target = Path(path)
-    kind = target.suffix.lower()
-    if kind not in (*PAGES, *MARKDOWN):
-        raise ModelError(f"report() cannot write {target.name}.", hint="Use a name that ends in .html or .md.")
+    kind = kind_of(target)
     doc = document(fit, title=title, data=data)
-    if kind in PAGES:
+    if kind == "page":
         target.write_text(rendered(doc), encoding="utf-8")
         return target
     folder = target.with_name(f"{target.stem}_files")
@@ -61,3 +59,11 @@ def report(fit: Fit, path: str | PathLike[str], *, title: str | None = None, dat
     for name, svg in pictures.items():
         (folder / name).write_text(svg, encoding="utf-8")
     return target
+
+
+def kind_of(path: Path) -> Literal["page", "markdown"]:
+    """What a file of this name holds. Raises ModelError for other names."""
+    ending = path.suffix.lower()
+    if ending not in (*PAGES, *MARKDOWN):
+        raise ModelError(f"report() cannot write {path.name}.", hint="Use a name that ends in .html or .md.")
+    return "page" if ending in PAGES else "markdown"

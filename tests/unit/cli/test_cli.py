@@ -48,6 +48,18 @@ def test_fit_prints_the_summary_and_writes_files(capsys, tmp_path):
     assert list(ranef.load(model).params) == list(m.params)
 
 
+def test_a_report_is_a_page_or_markdown_and_other_names_are_refused_before_the_fit(capsys, tmp_path):
+    code, _, err = run(capsys, "fit", "sleepstudy", FORMULA, "--report", tmp_path / "r.md")
+    assert code == 0
+    assert "wrote" in err
+    assert (tmp_path / "r.md").read_text(encoding="utf-8").startswith("# Reaction: linear mixed model")
+    assert list((tmp_path / "r_files").glob("*.svg"))
+    code, out, err = run(capsys, "fit", "sleepstudy", FORMULA, "--report", tmp_path / "r.pdf")
+    assert code == cli.MODEL
+    assert out == ""
+    assert ".html or .md" in err
+
+
 def test_fit_takes_files_and_options(capsys, tmp_path):
     data = datasets.load("sleepstudy").assign(w=2.0, o=1.0)
     data.to_csv(tmp_path / "d.csv.gz", index=False)

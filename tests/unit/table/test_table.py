@@ -151,6 +151,13 @@ def test_latex_numbers_stand_on_their_points():
     assert r"\caption" not in table.to_latex(caption="")
 
 
+def test_a_line_of_latex_is_no_option_of_the_line_before():
+    latex = Table({"term": ["[a]", "*b"], "estimate": [1.0, 2.0]}, notes=("First.", "* second.")).to_latex()
+    assert "\n{}[a] & 1.000" in latex
+    assert "\n{}*b & 2.000" in latex
+    assert "\n{}* second." in latex
+
+
 def test_markdown_is_a_pipe_table(table):
     lines = table.to_markdown().splitlines()
     assert lines[0] == "**Fixed effects**"
