@@ -48,6 +48,7 @@ PUBLIC = {
     "marginal_covariance": "ranef.inference.views.marginal",
     "contextual": "ranef.inference.contextual",
     "pooling": "ranef.inference.pooling",
+    "pedigree": "ranef.covariance.pedigree",
     "hausman": "ranef.inference.pooling",
     "heterogeneity": "ranef.inference.meta",
     "profile": "ranef.inference.profile",
@@ -95,6 +96,7 @@ if TYPE_CHECKING:  # what type checkers see; kept equal to PUBLIC by a test
     from ranef.api import describe as describe
     from ranef.api import lm as lm
     from ranef.api import lmm as lmm
+    from ranef.covariance.pedigree import pedigree as pedigree
     from ranef.ecosystem.marginaleffects import as_marginaleffects as as_marginaleffects
     from ranef.ecosystem.sklearn import MixedRegressor as MixedRegressor
     from ranef.errors import DataError as DataError

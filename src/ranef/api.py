@@ -38,6 +38,7 @@ def lmm(
     optimizer: str = "newton",
     start: Array | None = None,
     functions: Mapping[str, Callable[..., Any]] | None = None,
+    covariances: Mapping[str, Any] | None = None,
 ) -> Fit:
     """Fit a linear mixed model.
 
@@ -74,6 +75,9 @@ def lmm(
         theta (as in ``Fit.theta``) to start from.
     functions
         Functions that the formula may call besides the known ones.
+    covariances
+        Known covariances of levels, by the names that the formula gives them in ``(1 | gr(id, cov=A))``: a square pandas frame with
+        labels, or a pair of a matrix and its levels. See `ranef.pedigree`.
 
     Raises
     ------
@@ -113,7 +117,7 @@ def lmm(
         raise ModelError("sampling_variance= and residual= exclude each other.", hint="Known variances leave nothing to estimate.")
     intake = ingest(
         parse(formula), data, weights=weights, offset=offset, contrasts=contrasts, missing=missing, functions=functions,
-        known=known, residual=structure,
+        known=known, residual=structure, covariances=covariances,
     )  # fmt: skip
     recipe = {
         "data": data,
@@ -126,6 +130,7 @@ def lmm(
         "ddf": ddf,
         "optimizer": optimizer,
         "functions": functions,
+        "covariances": covariances,
     }
     return run(Model(parse(formula), intake, reml, options, recipe))
 
@@ -183,6 +188,7 @@ def describe(
     contrasts: Mapping[str, Any] | None = None,
     missing: Literal["drop", "raise"] = "drop",
     functions: Mapping[str, Callable[..., Any]] | None = None,
+    covariances: Mapping[str, Any] | None = None,
 ) -> Description:
     """What a model would ask of the data, before any fit: terms, parameters, levels, rank, and what is confounded.
 
@@ -229,6 +235,7 @@ def describe(
     parsed = parse(formula)
     weights, known = _weights(precision_weights, sampling_variance)
     intake = ingest(
-        parsed, data, weights=weights, offset=offset, contrasts=contrasts, missing=missing, functions=functions, known=known
-    )
+        parsed, data, weights=weights, offset=offset, contrasts=contrasts, missing=missing, functions=functions,
+        known=known, covariances=covariances,
+    )  # fmt: skip
     return describe_design(parsed.text, intake.design, intake.rows)

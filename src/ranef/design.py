@@ -49,9 +49,16 @@ class RandomTerm:
     z: Array | None  # (n, k), column-major
     covariance: Covariance
 
+    levels: int | None = None  # where the columns are levels, as for `gr(id, cov=A)`, how many; the group then has one level
+
     @property
     def width(self) -> int:
         return len(self.names)
+
+    @property
+    def size(self) -> int:
+        """How many units vary: the levels of the group, or those that are columns."""
+        return self.group.size if self.levels is None else self.levels
 
 
 @dataclass(frozen=True, eq=False)

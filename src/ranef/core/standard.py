@@ -305,6 +305,7 @@ def _random_moments(term: RandomTerm, tools: ModuleType) -> tuple[Array, Array, 
         scale[constant] = 1.0
     if closure == "scalar":
         scale[:] = np.sqrt(np.mean(scale**2))
-    if isinstance(term.covariance, Scaled):  # a row has few of the columns: its own part of the variance is of the order of one
+    # a row has few of the columns: its own part of the variance is of the order of one
+    if isinstance(term.covariance, Scaled) or term.levels is not None:
         scale *= np.sqrt(k)
     return center, scale, constant

@@ -20,7 +20,9 @@ from ranef.covariance.diagonal import Diagonal
 from ranef.covariance.factored import Factored
 from ranef.covariance.general import General
 from ranef.covariance.identity import Identity
+from ranef.covariance.known import Known
 from ranef.covariance.matern import Matern
+from ranef.covariance.products import Kronecker
 from ranef.covariance.radial import Exponential, Gaussian, Linear, Rational, Spherical
 from ranef.covariance.reduced_rank import ReducedRank
 from ranef.covariance.scaled import Scaled
@@ -73,6 +75,10 @@ def word_of(spelling: str) -> str | None:
 
 def description(covariance: Covariance) -> dict[str, Any]:
     """Plain data from which `restored` makes the structure again."""
+    if isinstance(covariance, Known):
+        return {"word": "known", "matrix": covariance.known.tolist()}
+    if isinstance(covariance, Kronecker):
+        return {"word": "@", "factors": [description(covariance.first_factor), description(covariance.second_factor)]}
     own: Any = covariance.correlation if isinstance(covariance, Scaled) else covariance
     entry = STRUCTURES[covariance.word]
     options = {name: getattr(own, name) for name in entry.about.options}
@@ -85,6 +91,11 @@ def restored(saved: Mapping[str, Any]) -> Covariance:
 
     Raises KeyError, TypeError or ValueError where it describes none.
     """
+    if saved["word"] == "known":
+        return Known.of(np.array(saved["matrix"], dtype=np.float64))
+    if saved["word"] == "@":
+        first, second = map(restored, saved["factors"])
+        return Kronecker(first, second)
     positions = None if saved["positions"] is None else tuple(tuple(map(float, place)) for place in saved["positions"])
     if positions is not None and not (len(positions) == saved["k"] and np.all(np.isfinite(np.array(positions)))):
         raise ValueError("positions that are no places")

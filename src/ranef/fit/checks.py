@@ -53,6 +53,8 @@ def borrows(term: RandomTerm) -> bool:
     residual variance into itself.
     """
     covariance = term.covariance
+    if term.levels is not None:
+        return True
     return covariance.rank < covariance.k or (isinstance(covariance, Scaled) and covariance.correlation.about.word not in FREE)
 
 
@@ -135,14 +137,15 @@ def data_findings(design: Design, rows: Rows, dropped: tuple[str, ...]) -> list[
                 {"columns": dropped},
             )
         )  # fmt: skip
-    for group in {id(term.group): term.group for term in design.terms}.values():
-        if group.size < FEW_LEVELS:
+    for term in {id(term.group): term for term in design.terms}.values():
+        group = term.group
+        if term.size < FEW_LEVELS:
             out.append(
                 Finding(
                     "few_levels", "note",
-                    f"{group.name} has {group.size} levels: its variance is estimated with little precision.",
+                    f"{group.name} has {term.size} levels: its variance is estimated with little precision.",
                     "Consider it as a fixed effect.",
-                    {"group": group.name, "levels": group.size},
+                    {"group": group.name, "levels": term.size},
                 )
             )  # fmt: skip
     return out

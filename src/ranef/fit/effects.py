@@ -31,6 +31,7 @@ class Factor:
     name: str
     levels: NDArray[np.object_]  # (m,)
     names: tuple[str, ...]  # (k,)
+    columns: int | None = None  # where the columns are levels, how many levels
 
 
 def factors(fit: Fit) -> tuple[Factor, ...]:
@@ -39,7 +40,7 @@ def factors(fit: Fit) -> tuple[Factor, ...]:
     for f, block in enumerate(fit.criterion.layout.blocks):
         group = terms[block.parts[0].term].group
         names = tuple(name for part in block.parts for name in terms[part.term].names)
-        out.append(Factor(f, group.name, group.levels, names))
+        out.append(Factor(f, group.name, group.levels, names, terms[block.parts[0].term].levels))
     return tuple(out)
 
 
@@ -69,6 +70,9 @@ def ranef_table(fit: Fit, cond_var: bool = True) -> Table:
     columns: dict[str, list[NDArray]] = {name: [] for name in ("group", "level", "term", "estimate", "std_error")}
     for factor in factors(fit):
         m, k = len(factor.levels), len(factor.names)
+        if factor.columns is not None:
+            _add_columns(fit, factor, columns, cond_var)
+            continue
         columns["group"].append(np.full(m * k, factor.name, dtype=object))
         columns["level"].append(np.tile(factor.levels, k))
         columns["term"].append(np.repeat(np.array(factor.names, dtype=object), m))
@@ -81,6 +85,17 @@ def ranef_table(fit: Fit, cond_var: bool = True) -> Table:
     joined = {name: np.concatenate(parts) if parts else np.zeros(0) for name, parts in columns.items()}
     notes = ("Conditional standard deviations, given beta and theta.",) if cond_var else ()
     return Table(joined, title="Random effects", notes=notes, frame_kind=fit.model.rows.frame)
+
+
+def _add_columns(fit: Fit, factor: Factor, columns: dict[str, list[NDArray]], cond_var: bool) -> None:
+    """Of levels that are columns: `x:a` is the effect x of level a, `a` the intercept of it."""
+    pairs = [name.rpartition(":") if len(factor.names) != factor.columns else ("(Intercept)", "", name) for name in factor.names]
+    columns["group"].append(np.full(len(pairs), factor.name, dtype=object))
+    columns["level"].append(np.array([level for _, _, level in pairs], dtype=object))
+    columns["term"].append(np.array([term for term, _, _ in pairs], dtype=object))
+    columns["estimate"].append(fit.solution.effects[factor.block][0])
+    if cond_var:
+        columns["std_error"].append(np.sqrt(np.maximum(_tiles(fit, factor)[0].diagonal(), 0.0)))
 
 
 def coef(fit: Fit) -> dict[str, pd.DataFrame]:

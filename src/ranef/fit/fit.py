@@ -84,7 +84,7 @@ class Fit:
     @property
     def ngroups(self) -> dict[str, int]:
         """Levels of each grouping factor in the rows used."""
-        return {term.group.name: term.group.size for term in self.model.design.terms}
+        return {term.group.name: term.size for term in self.model.design.terms}
 
     @property
     def dropped(self) -> tuple[str, ...]:

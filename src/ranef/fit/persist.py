@@ -122,7 +122,14 @@ def _header(fit: Fit) -> dict[str, Any]:
 
 def _term(term: RandomTerm) -> dict[str, Any]:
     own = description(term.covariance)
-    return {"label": term.label, "group": term.group.name, "names": term.names, "structure": own, "plain": term.z is None}
+    return {
+        "label": term.label,
+        "group": term.group.name,
+        "names": term.names,
+        "structure": own,
+        "levels": term.levels,
+        "plain": term.z is None,
+    }
 
 
 def _optimum(fit: Fit) -> dict[str, Any]:

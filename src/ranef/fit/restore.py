@@ -75,7 +75,20 @@ def _term(saved: Header, groups: Mapping[str, Grouping]) -> RandomTerm:
     names = tuple(saved["names"])
     _texts("the random terms", saved["label"], *names)
     z = None if saved["plain"] else np.zeros((0, len(names)))
-    return RandomTerm(saved["label"], groups[saved["group"]], names, z, _covariance(saved["structure"], len(names)))
+    return RandomTerm(
+        saved["label"],
+        groups[saved["group"]],
+        names,
+        z,
+        _covariance(saved["structure"], len(names)),
+        _count(saved.get("levels"), len(names)),
+    )
+
+
+def _count(levels: Any, k: int) -> int | None:
+    """How many of the columns are levels."""
+    _expect(levels is None or (type(levels) is int and 0 < levels <= k and k % levels == 0), "the levels in columns")
+    return None if levels is None else int(levels)
 
 
 def _covariance(saved: Any, k: int) -> Covariance:

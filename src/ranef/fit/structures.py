@@ -36,7 +36,13 @@ class StructureParameters:
 
 def structure_parameters(fit: Fit) -> list[StructureParameters]:
     """One for each random term with a structure of its own, in the order of theta."""
-    return [_of_part(fit, f, part) for f, part in fit.criterion.layout.parts if isinstance(part.covariance, Scaled)]
+    terms = fit.model.design.terms
+    return [_of_part(fit, f, part) for f, part in fit.criterion.layout.parts if is_structured(terms[part.term])]
+
+
+def is_structured(term: RandomTerm) -> bool:
+    """Are its parameters fewer than the standard deviations and correlations of its columns?"""
+    return isinstance(term.covariance, Scaled) or term.levels is not None
 
 
 def _of_part(fit: Fit, f: int, part: Part) -> StructureParameters:
@@ -56,7 +62,7 @@ def _of_part(fit: Fit, f: int, part: Part) -> StructureParameters:
 def stem(term: RandomTerm) -> str:
     """What stands in front of the bar: `visit` of `ar1(0 + visit | id)`."""
     inside = term.label[term.label.index("(") + 1 :].rsplit(" | ", 1)[0]
-    return inside.removeprefix("0 + ")
+    return "(Intercept)" if inside == "1" else inside.removeprefix("0 + ")
 
 
 def random_structures(fit: Fit, level: float = 0.95) -> Table | None:

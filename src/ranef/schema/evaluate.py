@@ -16,6 +16,7 @@ from ranef.schema.clusters import CLUSTER_FUNCTIONS
 from ranef.schema.frames import Frame, nearest
 from ranef.schema.functions import ARITHMETIC, COMPARISONS, ELEMENTWISE, LOGIC
 from ranef.schema.levels import FACTOR_FUNCTIONS
+from ranef.schema.related import RELATED_FUNCTIONS
 from ranef.schema.transforms import STATEFUL, Stateful, TransformError
 from ranef.schema.values import Factor, Matrix, Numeric, Value, as_factor, as_number, nan_rows
 
@@ -146,7 +147,7 @@ class Evaluator:
             return self._elementwise(node, *ELEMENTWISE[name])
         if name in STATEFUL:
             return self._stateful(node, STATEFUL[name])
-        for table in (FACTOR_FUNCTIONS, CLUSTER_FUNCTIONS):
+        for table in (FACTOR_FUNCTIONS, CLUSTER_FUNCTIONS, RELATED_FUNCTIONS):
             if name in table:
                 return table[name](self, node)
         known = sorted({*self.functions, *ELEMENTWISE, *STATEFUL, *FACTOR_FUNCTIONS, *CLUSTER_FUNCTIONS, "I", "offset"})

@@ -49,6 +49,7 @@ def ingest(
     contrasts: Mapping[str, Any] | None = None,
     missing: Literal["drop", "raise"] = "drop",
     functions: UserFunctions | None = None,
+    covariances: Mapping[str, Any] | None = None,
     known: bool = False,
     residual: ResidualFormula | None = None,
 ) -> Intake:
@@ -74,7 +75,7 @@ def ingest(
     kept = gone.keep(zeros)
     gone.refuse_infinite(kept)
     reading, unused = _reduce(reading, kept)
-    design, schema = _assemble(resolved, reading, contrasts or {})
+    design, schema = _assemble(resolved, reading, contrasts or {}, covariances or {})
     if residual is not None:
         design = replace(design, residual=residual_term(residual, reading))
     schema = replace(schema, functions=dict(functions or {}))
@@ -111,7 +112,9 @@ def _reduce(reading: Reading, kept: Mask | None) -> tuple[Reading, dict[str, int
     return replace(reading, terms=terms, groups=groups), unused
 
 
-def _assemble(formula: Formula, reading: Reading, asked: Mapping[str, Any]) -> tuple[Design, Schema]:
+def _assemble(
+    formula: Formula, reading: Reading, asked: Mapping[str, Any], covariances: Mapping[str, Any]
+) -> tuple[Design, Schema]:
     variables = {text: describe_value(text, value) for text, value in reading.terms.items()}
     defaults = {text: _default(value) for text, value in reading.terms.items() if isinstance(value, Factor)}
     fixed = code_terms(formula.fixed, variables, defaults | _asked_contrasts(asked, formula, variables))
@@ -120,7 +123,7 @@ def _assemble(formula: Formula, reading: Reading, asked: Mapping[str, Any]) -> t
     X, names = encode(fixed, variables, reading.terms, size)
     groupings = _groupings(formula, reading)
     terms = tuple(
-        random_term(bar, codings, variables, reading.terms, groupings[tuple(map(text_of, bar.group))][0])
+        random_term(bar, codings, variables, reading.terms, groupings[tuple(map(text_of, bar.group))][0], covariances)
         for bar, codings in zip(formula.bars, bars, strict=True)
     )
     weights, sigma = reading.weights, None

@@ -18,6 +18,7 @@ from ranef.formula.model import Bar, Formula, Term
 from ranef.schema.coding import TermCoding, Variable
 from ranef.schema.evaluate import text_of
 from ranef.schema.levels import position_of
+from ranef.schema.related import with_levels
 
 POSITION = "position"
 PLACED = (POSITION, "numFactor")
@@ -26,7 +27,7 @@ ORDERED = ("ar1", "toep", "ad", "arma11")
 
 def with_positions(formula: Formula) -> Formula:
     """The coordinates in front of the bars of spatial structures gathered into `position(x, y)`, whose levels are the positions."""
-    return replace(formula, bars=tuple(_placed(bar, formula.text) for bar in formula.bars))
+    return replace(formula, bars=tuple(with_levels(_placed(bar, formula.text), formula.text) for bar in formula.bars))
 
 
 def _placed(bar: Bar, text: str) -> Bar:
