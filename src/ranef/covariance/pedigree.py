@@ -120,6 +120,7 @@ def pedigree(member: Sequence[Any], sire: Sequence[Any], dam: Sequence[Any]) -> 
     --------
     Full sibs mated with each other have inbred offspring:
 
+    >>> import ranef
     >>> p = ranef.pedigree(["a", "b", "c", "d", "e"], [None, None, "a", "a", "c"], [None, None, "b", "b", "d"])
     >>> dict(zip(p.members, p.inbreeding.tolist()))
     {'a': 0.0, 'b': 0.0, 'c': 0.0, 'd': 0.0, 'e': 0.25}

@@ -12,7 +12,7 @@ from ranef.optim.problem import Optimum
 from ranef.schema import Rows
 
 FEW_LEVELS = 5
-FREE = ("cs", "toep")  # structures to which independent residuals add nothing new
+FREE = ("cs", "toep", "cor")  # structures to which independent residuals add nothing new
 PERFECT = 1e-14  # a residual root mean square below this share of the response's is rounding
 
 

@@ -158,7 +158,7 @@ def test_constant_responses_are_left_to_the_fit() -> None:
 @pytest.mark.parametrize(
     "formula",
     ["y ~ nope", "y ~ x + (nope | g)", "y ~ x + (1 | nope)", "nope ~ x", "y ~ offset(nope)", "y ~ log(nope)", "y ~ f(x)", "y ~ x + (1 | poly(x, 2))",
-     "s ~ x", "y ~ (f(x) | g)", "y ~ I(s + 1)", "y ~ x:nope", "y ~ `a b`", "cbind(y, x) ~ 1", "y ~ 1 + (1 | mm(g, s))"],
+     "s ~ x", "y ~ (f(x) | g)", "y ~ I(s + 1)", "y ~ x:nope", "y ~ `a b`", "cbind(y, x) ~ 1", "y ~ 1 + (1 | mm(g))"],
 )  # fmt: skip
 def test_what_cannot_be_had_is_one_error_of_ours(formula: str) -> None:
     with pytest.raises(RanefError) as caught:
