@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from ranef.covariance import word_of
@@ -16,6 +17,7 @@ from ranef.fit.run import run
 from ranef.formula import parse
 from ranef.formula.residual import Vocabulary, parse_residual
 from ranef.schema import ingest
+from ranef.schema.sampling import covariance_matrix
 
 if TYPE_CHECKING:
     from ranef.covariance.base import Array
@@ -58,6 +60,7 @@ def lmm(
     sampling_variance
         Column name or array: the residual variance of row i is known to be v_i, as in a meta-analysis, where it is the square of
         the standard error of an estimate. No residual variance is estimated then; `(1 | study)` may have one row in each study.
+        A matrix, or a list of matrices along the rows of the data: the covariances of the sampling errors are known, too.
         See `ranef.heterogeneity` and `ranef.meta`.
     offset
         Column name or array: a part of the mean with coefficient one.
@@ -111,13 +114,11 @@ def lmm(
     if optimizer not in OPTIMIZERS:
         raise ModelError(f"optimizer={optimizer!r} is not known.", hint=f"Use one of: {', '.join(OPTIMIZERS)}.")
     options = Options(check_ddf(ddf), optimizer, start)
-    weights, known = _weights(precision_weights, sampling_variance)
+    noise = Noise.of(precision_weights, sampling_variance, residual)
     structure = None if residual is None else parse_residual(residual, Vocabulary(word_of, VARIANCE_FUNCTIONS))
-    if known and structure is not None:
-        raise ModelError("sampling_variance= and residual= exclude each other.", hint="Known variances leave nothing to estimate.")
     intake = ingest(
-        parse(formula), data, weights=weights, offset=offset, contrasts=contrasts, missing=missing, functions=functions,
-        known=known, residual=structure, covariances=covariances,
+        parse(formula), data, weights=noise.weights, offset=offset, contrasts=contrasts, missing=missing, functions=functions,
+        known=noise.known, errors=noise.covariance, residual=structure, covariances=covariances,
     )  # fmt: skip
     recipe = {
         "data": data,
@@ -135,14 +136,28 @@ def lmm(
     return run(Model(parse(formula), intake, reml, options, recipe))
 
 
-def _weights(precision: Any, variance: Any) -> tuple[Any, bool]:
-    """The weights, and whether they are sampling variances. Raises ModelError where both were given."""
-    if precision is not None and variance is not None:
-        raise ModelError(
-            "precision_weights and sampling_variance both say what the variance of a row is.",
-            hint="Give sampling_variance where variances are known, precision_weights where they are known up to sigma^2.",
-        )
-    return (precision, False) if variance is None else (variance, True)
+@dataclass(frozen=True, eq=False)
+class Noise:
+    """What is known of the residual variances of the rows: weights, or sampling (co)variances in place of them."""
+
+    weights: Any
+    known: bool = False
+    covariance: Array | None = None
+
+    @classmethod
+    def of(cls, precision: Any, variance: Any, residual: str | None = None) -> Noise:
+        """Raises ModelError where two arguments contradict each other."""
+        if variance is None:
+            return cls(precision)
+        beside = "precision_weights" if precision is not None else "residual" if residual is not None else None
+        if beside is not None:
+            raise ModelError(
+                f"{beside} and sampling_variance both say what the variance of a row is.",
+                hint="Give sampling_variance where variances are known, precision_weights where they are known up to sigma^2, "
+                "residual where they are to be estimated.",
+            )
+        V = covariance_matrix(variance)
+        return cls(variance, True) if V is None else cls(V.diagonal(), True, V)
 
 
 def lm(formula: str, data: Any, **options: Any) -> Fit:
@@ -233,9 +248,9 @@ def describe(
     batch  batch:cask  second nested in first
     """
     parsed = parse(formula)
-    weights, known = _weights(precision_weights, sampling_variance)
+    noise = Noise.of(precision_weights, sampling_variance)
     intake = ingest(
-        parsed, data, weights=weights, offset=offset, contrasts=contrasts, missing=missing, functions=functions,
-        known=known, covariances=covariances,
+        parsed, data, weights=noise.weights, offset=offset, contrasts=contrasts, missing=missing, functions=functions,
+        known=noise.known, errors=noise.covariance, covariances=covariances,
     )  # fmt: skip
     return describe_design(parsed.text, intake.design, intake.rows)

@@ -33,6 +33,17 @@ def lmm(formula: str, data: str, **options: Any) -> Callable[[], ranef.Fit]:
     return fit
 
 
+def berkey(formula: str, **options: Any) -> Callable[[], ranef.Fit]:
+    """Two outcomes a trial, whose sampling errors have the covariance matrix in the columns v1i and v2i."""
+
+    def fit() -> ranef.Fit:
+        frame = reference_data("dat_berkey1998")
+        blocks = [part[["v1i", "v2i"]].to_numpy() for _, part in frame.groupby("trial", sort=False)]
+        return ranef.lmm(formula, frame, sampling_variance=blocks, ddf="asymptotic", **options)
+
+    return fit
+
+
 def meta(data: str, mods: str | None = None, **options: Any) -> Callable[[], ranef.Fit]:
     return lambda: ranef.meta("yi", "vi", mods, reference_data(data).assign(longest=lambda d: _longest(d)), **options)
 
@@ -54,6 +65,8 @@ FITS: dict[str, Callable[[], ranef.Fit]] = {
     "meta-konstantopoulos-mods-t": lmm("yi ~ I(year - 1990) + (1 | district/school)", DISTRICTS, ddf="containment"),
     "meta-konstantopoulos-cs": lmm("yi ~ 1 + cs(0 + factor(school) | district)", DISTRICTS),
     "meta-fine-ar-ml": lmm("yi ~ 0 + time + ar1(0 + time | study)", FINE, reml=False),
+    "meta-berkey-un": berkey("yi ~ 0 + outcome + un(0 + outcome | trial)", reml=False),
+    "meta-berkey-hcs-reml": berkey("yi ~ 0 + outcome + outcome:I(year - 1983) + csh(0 + outcome | trial)"),
     "meta-fine-har": lmm("yi ~ 0 + time + ar1h(0 + time | study)", FINE),
 }
 ONE = [name for name in FITS if "tau2" in reference_case(name)["results"]]
@@ -277,6 +290,13 @@ def test_rows(case_id: str) -> None:
     compare.checksum(residuals, r["residuals"], "residuals")
     rel = 1e-4 if case_id == "meta-bcg-pm" else 1e-5
     compare.checksum(ranef.heterogeneity(m).weights["weight"], r["weights"], "weights", rel=rel, floor=1e-4)
+
+
+@pytest.mark.parametrize("case_id", ["meta-berkey-un", "meta-berkey-hcs-reml"])
+def test_random_effects_of_outcomes(case_id: str) -> None:
+    m, theirs = fitted(case_id), results(case_id)["ranef"]["~outcome | trial"]
+    found = np.asarray(m.ranef()["estimate"]).reshape(2, -1).T.ravel()
+    compare.within(found, theirs["intrcpt_head"], 1e-4 * compare.numbers(theirs["se_head"]) + 1e-9, "random effects")
 
 
 def test_cluster_robust() -> None:

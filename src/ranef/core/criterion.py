@@ -93,12 +93,14 @@ class Criterion:
 
     @classmethod
     def with_residual(cls, gram: Gram, reml: bool) -> Criterion:
-        """The criterion of a design with a residual structure; its parameters are absolute, in standardised units."""
+        """The criterion of a design with a residual structure; its parameters are absolute, in standardised units, unless sigma is
+        known.
+        """
         residual = gram.standard.design.residual
         assert residual is not None
         covariance = RowCovariance(residual)
         engine = choose_residual_engine(gram, covariance)  # nobody asks it for what only engines on Gram blocks have
-        return cls(gram, cast(Engine, engine), reml, 1.0, covariance)
+        return cls(gram, cast(Engine, engine), reml, gram.standard.sigma or 1.0, covariance)
 
     def with_response(self, y: Array) -> Criterion:
         """The same question about another response (n,): of the data, only y is read."""
@@ -237,7 +239,7 @@ class Criterion:
 
     def start(self) -> Array:
         """One scoring step from the identity (which costs one evaluation), or moments where an evaluation is dear."""
-        if self.residual is not None:
+        if self.residual is not None and self.residual.size:
             return self._residual_start
         if self.layout.wide:
             return min(self._far_and_near(), key=lambda theta: self.evaluate(theta, 0).value)
@@ -291,11 +293,13 @@ class Criterion:
 
     def completed(self, theta: Array) -> Array:
         """The parameters of random effects, completed by the start of a residual structure."""
-        return theta if self.residual is None else np.concatenate([theta[: self.layout.size], self.start()[self.layout.size :]])
+        if self.residual is None or not self.residual.size:
+            return theta
+        return np.concatenate([theta[: self.layout.size], self.start()[self.layout.size :]])
 
     def starts(self) -> Iterator[Array]:
         """The start of each structure at sizes over four orders of magnitude."""
-        if self.residual is not None:
+        if self.residual is not None and self.residual.size:
             yield from self._ranked[1:FEW_STARTS]
             return
         for size in (1.0, 0.1, 10.0, 0.01, 100.0):

@@ -71,9 +71,9 @@ class Fit:
     def applicable(self, ddf: str) -> str:
         """The method that is used when `ddf` is asked for: without random effects classical tests are exact by the residual df."""
         known, design = check_ddf(ddf), self.model.design
-        if design.mixed or known in WITHOUT_RANDOM:
+        if design.terms or (design.mixed and not design.known_variances) or known in WITHOUT_RANDOM:
             return known
-        if design.sigma is None:
+        if not design.known_variances:
             return "residual"
         return known if known in ("residual", "knapp-hartung") else "asymptotic"
 
@@ -140,7 +140,7 @@ class Fit:
     def sigma(self) -> float:
         """Residual standard deviation of a row with weight one; of a typical row where sampling variances are known, and at the
         first position of a residual structure."""
-        if self.criterion.residual is not None:
+        if self.criterion.residual is not None and not self.model.design.known_variances:
             from ranef.fit.residual_side import reference_sd
 
             return reference_sd(self)

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 def refuse_structured(fit: Fit, what: str, instead: str | None = None) -> None:
     """Raises ModelError for a fit with a residual structure, for which `what` is not defined or not there."""
     if fit.criterion.residual is not None:
-        raise ModelError(f"{what} is not available for models with a residual structure.", hint=instead)
+        which = "correlated sampling errors" if fit.model.design.known_variances else "a residual structure"
+        raise ModelError(f"{what} is not available for models with {which}.", hint=instead)
 
 
 def unit_of(fit: Fit) -> float:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def kind(fit: Fit) -> str:
     """Which model this is and how it was fitted."""
     known = " with known sampling variances" if fit.model.design.known_variances else ""
-    if not fit.model.design.mixed:
+    if not fit.model.design.mixed or (known and not fit.ngroups):
         return f"Linear model{known} fit by {'weighted ' if known else ''}least squares"
     method = "REML" if fit.reml else "maximum likelihood"
     if fit.status == "moment estimate":
@@ -47,8 +47,8 @@ def tiles(fit: Fit) -> dict[str, str]:
 def arguments(fit: Fit) -> dict[str, str]:
     """Residual structure, weights, sampling variances and offset, which the formula does not tell."""
     schema, design = fit.model.schema, fit.model.design
-    structure = "" if design.residual is None else design.residual.label
-    known, given = design.sigma is not None, fit.model.recipe.get("sampling_variance")
+    known, given = design.known_variances, fit.model.recipe.get("sampling_variance")
+    structure = "" if known or design.residual is None else design.residual.label
     variances = "" if not known else f"sampling variances {given}" if isinstance(given, str) else "sampling variances"
     weights = "" if known else schema.weights or ("precision weights, given as numbers" if design.weights is not None else "")
     offset = schema.offset or ("given as numbers" if schema.loose_offset else "")

@@ -80,7 +80,8 @@ def random_effects(fit: Fit) -> Table | None:
 
 def residual_structure(fit: Fit) -> Table | None:
     """The parameters of the residual structure, where there is one."""
-    return None if fit.criterion.residual is None else fit.residual_parameters()
+    residual = fit.criterion.residual
+    return fit.residual_parameters() if residual is not None and residual.size else None
 
 
 def random_correlations(fit: Fit) -> Table | None:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ranef.design import Design, Grouping
+from ranef.design import Array, Design, Grouping
 from ranef.errors import DataError, ModelError
 from ranef.formula import expand_dot
 from ranef.formula.model import Formula
@@ -24,7 +24,7 @@ from ranef.schema.random import random_term
 from ranef.schema.reading import Arguments, Reading, read
 from ranef.schema.residual import residual_term
 from ranef.schema.rows import Missing, Rows
-from ranef.schema.sampling import relative_weights
+from ranef.schema.sampling import correlated_errors, relative_weights
 from ranef.schema.structured import terms_of, with_positions
 from ranef.schema.values import Factor, Mask
 
@@ -51,14 +51,15 @@ def ingest(
     functions: UserFunctions | None = None,
     covariances: Mapping[str, Any] | None = None,
     known: bool = False,
+    errors: Array | None = None,
     residual: ResidualFormula | None = None,
 ) -> Intake:
     """The Design of a formula on data.
 
     weights, offset: the name of a column, or one number for each row of the data. contrasts: by factor, for the fixed part (as in
     lme4; `C(x, sum)` codes a factor everywhere). missing: leave incomplete rows out, or refuse them. functions: further functions
-    that the formula may call, each from arrays to an array of the same length. known: the weights are sampling variances. residual:
-    the covariance structure of the residuals.
+    that the formula may call, each from arrays to an array of the same length. known: the weights are sampling variances, and
+    `errors` (n, n) has the covariances of all rows of the data. residual: the covariance structure of the residuals.
 
     Raises DataError for what the data lack, FormulaError for what the formula asks in vain, ModelError for codings that do not
     fit, and MemoryEstimateError for a model matrix that is too large.
@@ -76,6 +77,9 @@ def ingest(
     gone.refuse_infinite(kept)
     reading, unused = _reduce(reading, kept)
     design, schema = _assemble(resolved, reading, contrasts or {}, covariances or {})
+    if errors is not None:
+        used = errors if kept is None else errors[np.ix_(kept, kept)]
+        design = replace(design, residual=correlated_errors(used))
     if residual is not None:
         design = replace(design, residual=residual_term(residual, reading))
     schema = replace(schema, functions=dict(functions or {}))

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from scipy.linalg import block_diag
 from scipy.optimize import minimize
 
 import ranef
@@ -233,6 +234,103 @@ def test_likelihood_ratio_of_the_common_effect() -> None:
     without = ranef.lmm("yi ~ 1", BCG, sampling_variance="vi")
     table = ranef.compare(without, ranef.lmm("yi ~ 1 + (1 | trial)", BCG, sampling_variance="vi"))
     assert table["statistic"][1] == pytest.approx(without.deviance - ranef.meta("yi", "vi", data=BCG).deviance, rel=1e-9)
+
+
+def blocks(data: dict[str, np.ndarray], seed: int = 5) -> list[np.ndarray]:
+    """Covariance matrices of the sampling errors within each district."""
+    rng, out = np.random.default_rng(seed), []
+    for level in np.unique(data["district"]):
+        sd = np.sqrt(data["v"][data["district"] == level])
+        root = rng.standard_normal((len(sd), len(sd) + 2))
+        C = root @ root.T
+        scale = 1 / np.sqrt(C.diagonal())
+        out.append(C * np.outer(scale * sd, scale * sd))
+    return out
+
+
+class TestCovariances:
+    @pytest.mark.parametrize("reml", [True, False])
+    @pytest.mark.parametrize("random", ["(1 | district) + (1 | row)", "(1 | row)", "(x | district)", ""])
+    def test_likelihood_by_its_definition(self, random: str, reml: bool) -> None:
+        data = districts(6)
+        V = block_diag(*blocks(data))
+        m = ranef.lmm(f"y ~ x + {random or 0}".replace("+ 0", ""), data, sampling_variance=blocks(data), reml=reml)
+        X, M = m.model.design.X, V.copy()
+        for f, term in enumerate(m.model.design.terms):
+            z = np.ones((len(V), 1)) if term.z is None else term.z
+            root = m.sigma * m.solution.root(f)
+            M += (term.group.codes[:, None] == term.group.codes) * (z @ root @ root.T @ z.T)
+        inverse = np.linalg.inv(M)
+        information = X.T @ inverse @ X
+        beta = np.linalg.solve(information, X.T @ inverse @ data["y"])
+        rest = data["y"] - X @ beta
+        value = np.linalg.slogdet(M)[1] + rest @ inverse @ rest + (len(V) - 2 * reml) * np.log(2 * np.pi)
+        value += reml * np.linalg.slogdet(information)[1]
+        assert m.deviance == pytest.approx(value, abs=1e-8)
+        np.testing.assert_allclose(m.params, beta, rtol=1e-8)
+        np.testing.assert_allclose(m.with_ddf("asymptotic").bse, np.sqrt(np.linalg.inv(information).diagonal()), rtol=1e-8)
+        weights = ranef.heterogeneity(m).weights["weight"]
+        np.testing.assert_allclose(weights, 100 * inverse.diagonal() / inverse.trace(), rtol=1e-8)
+        W = np.linalg.inv(V)
+        P = W - W @ X @ np.linalg.solve(X.T @ W @ X, X.T @ W)
+        assert ranef.heterogeneity(m).q == pytest.approx(data["y"] @ P @ data["y"], rel=1e-8)
+
+    def test_the_gradient_vanishes(self) -> None:
+        data = districts(6)
+        m = ranef.lmm("y ~ x + (1 | district) + (1 | row)", data, sampling_variance=blocks(data))
+        assert m.status == "optimum"
+        steps = 1e-5 * np.eye(2)
+        slopes = [(m.deviance_at(m.theta + h) - m.deviance_at(m.theta - h)) / 2e-5 for h in steps]
+        np.testing.assert_allclose(slopes, 0.0, atol=1e-5)
+
+    def test_a_diagonal_matrix_is_the_variances(self) -> None:
+        data = districts()
+        m, n = (ranef.lmm("y ~ x + (1 | district)", data, sampling_variance=given) for given in (np.diag(data["v"]), data["v"]))
+        assert m.deviance == n.deviance and m.model.design.residual is None
+
+    def test_matrix_blocks_and_frame_are_the_same(self) -> None:
+        data = districts()
+        V = block_diag(*blocks(data))
+        fits = [ranef.lmm("y ~ x + (1 | district)", data, sampling_variance=given) for given in (blocks(data), V, pd.DataFrame(V))]
+        assert len({fit.deviance for fit in fits}) == 1
+
+    def test_missing_rows_leave_the_matrix(self) -> None:
+        data = districts()
+        V, keep = block_diag(*blocks(data)), np.arange(len(data["y"])) != 4
+        lacking = {**data, "y": np.where(keep, data["y"], np.nan)}
+        m = ranef.lmm("y ~ x + (1 | district)", lacking, sampling_variance=V)
+        n = ranef.lmm("y ~ x + (1 | district)", {k: v[keep] for k, v in data.items()}, sampling_variance=V[np.ix_(keep, keep)])
+        assert m.nobs == len(keep) - 1 and m.deviance == pytest.approx(n.deviance, abs=1e-10)
+        V[4, 4] = np.nan
+        assert ranef.lmm("y ~ x + (1 | district)", data, sampling_variance=V).deviance == m.deviance
+
+    @pytest.mark.parametrize("unit", [1e-6, 1e6])
+    def test_units_do_not_matter(self, unit: float) -> None:
+        data = districts()
+        m = ranef.lmm("y ~ x + (1 | district)", data, sampling_variance=blocks(data))
+        scaled = [unit**2 * block for block in blocks(data)]
+        n = ranef.lmm("y ~ x + (1 | district)", {**data, "y": unit * data["y"]}, sampling_variance=scaled)
+        np.testing.assert_allclose(n.bse / unit, m.bse, rtol=1e-7)
+        np.testing.assert_allclose(n.df, m.df, rtol=1e-5)
+        assert ranef.heterogeneity(n).i2 == pytest.approx(ranef.heterogeneity(m).i2, rel=1e-7)
+
+    @pytest.mark.parametrize(("change", "word"), [
+        (lambda V: V + np.triu(np.ones_like(V), 1), "not symmetric"),
+        (lambda V: V[:, :-1], "square"),
+        (lambda V: V[:-1, :-1], "values for"),
+        (lambda V: np.full_like(V, 0.1), "not positive definite"),
+        (lambda V: V - 2 * np.diag(V.diagonal()), "positive and finite"),
+        (lambda V: [V[:3, :3], V[3:, 2:]], "square"),
+    ])  # fmt: skip
+    def test_refusals(self, change, word: str) -> None:
+        data = districts()
+        with pytest.raises(ranef.DataError, match=word):
+            ranef.lmm("y ~ x + (1 | district)", data, sampling_variance=change(block_diag(*blocks(data))))
+
+    def test_beside_a_residual_structure(self) -> None:
+        data = districts()
+        with pytest.raises(ranef.ModelError, match="residual and sampling_variance"):
+            ranef.lmm("y ~ x", data, sampling_variance="v", residual="ar1(row | district)")
 
 
 class TestEstimators:

@@ -42,19 +42,19 @@ class Adjusted:
         if observed:
             cross = pieces.F[:, :-1, -1]
             matrix = 2.0 * (pieces.y - cross @ cross.T) / criterion.scale**2 - matrix
-        q, R = criterion.layout.size, criterion.residual.size
+        q, K = criterion.layout.size, len(criterion.layout.diagonal)
         slopes, curves = _parameters(criterion.residual, solution.theta[q:])
         T = np.linalg.pinv(slopes)
         H = block_diag(natural_directions(criterion.layout, solution.theta), T)
         if observed and pieces.bend is not None:
-            matrix[-R:, -R:] += pieces.bend.t - pieces.bend.x - pieces.bend.y / criterion.scale**2
+            matrix[K:, K:] += pieces.bend.t - pieces.bend.x - pieces.bend.y / criterion.scale**2
         W = 2.0 * inverse(H.T @ matrix @ H)
         in_directions = H @ W @ H.T
         quadratic, curved = solution.structured.contracted(solution.factors, in_directions)
         F = pieces.F[:, :-1, :-1]
         if not linear:
-            turn = -T @ np.einsum("mab,ab->m", curves, in_directions[-R:, -R:])
-            quadratic = quadratic - 0.25 * (curved + np.tensordot(turn, F[-R:], 1))
+            turn = -T @ np.einsum("mab,ab->m", curves, in_directions[K:, K:])
+            quadratic = quadratic - 0.25 * (curved + np.tensordot(turn, F[K:], 1))
         return cls(W, np.tensordot(H.T, F, 1), quadratic)
 
 
@@ -66,7 +66,7 @@ def _parameters(covariance: RowCovariance, rho: Array) -> tuple[Array, Array]:
     first, second = np.zeros((size, size)), np.zeros((size, size, size))
     first[structure, structure], second[structure, structure, structure] = jet.first.T, np.moveaxis(jet.second, 2, 0)
     at = np.arange(nugget.start, nugget.stop)
-    tau = np.maximum(np.abs(rho[nugget]), SMALLEST * np.abs(rho).max())
+    tau = np.maximum(np.abs(rho[nugget]), SMALLEST * np.abs(rho).max(initial=0.0))
     first[at, at], second[at, at, at] = 2.0 * tau, 2.0
     rest = np.arange(nugget.stop, size)
     first[rest, rest] = 1.0

@@ -119,7 +119,9 @@ class Marginal:
         cluster = components([rows.subject, *rows.codes], gram.nobs)
         found = batches(cluster, *_patterns(rows, covariance, cluster))
         K = len(gram.layout.directions[0]) + covariance.size
-        cells = tuple(Cells.of(part, rows) for batch in found for part in batch.split(LIMIT // (K * batch.rows.shape[1] ** 2)))
+        cells = tuple(
+            Cells.of(part, rows) for batch in found for part in batch.split(LIMIT // (max(K, 1) * batch.rows.shape[1] ** 2))
+        )
         return cls(gram, covariance, rows, cells, np.zeros(0))
 
     def at(self, rho: Array) -> Marginal:
@@ -157,6 +159,8 @@ class Marginal:
         t, F = np.zeros(K), np.zeros((K, r1, r1))
         h, e, y = np.zeros((K, K)), np.zeros((K, K)), np.zeros((K, K))
         bend, rotation = Bend.zeros(self.covariance.size), gls.rotation()
+        if not K:
+            return Pieces(logdet, gls, t, F, h, e, y, bend)
         T = self.covariance.structure.k
         products = np.zeros((T * r1, T * r1)) if self.tabulated else None
         for cells, inverse, half in zip(self.cells, inverses, halves, strict=True):

@@ -102,7 +102,8 @@ def generalised_q(criterion: Criterion, theta: Array | None = None) -> float:
     assert criterion.scale is not None
     none = [np.zeros((block.width, block.width)) for block in criterion.layout.blocks]
     factors = none if theta is None else criterion.layout.factors(theta)
-    return max(criterion.engine.pieces(factors, 0).gls.pwrss, 0.0) / criterion.scale**2
+    engine = criterion.engine_at(np.zeros(criterion.size))
+    return max(engine.pieces(factors, 0).gls.pwrss, 0.0) / criterion.scale**2
 
 
 def _q_profile(fit: Fit, component: Component, level: float) -> tuple[float, float]:

@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 
 def row_weights(fit: Fit) -> Array:
     """(n,) percent."""
-    points = design_points(fit.model.design, fit.criterion.layout)
+    points, solution = design_points(fit.model.design, fit.criterion.layout), fit.solution
+    if fit.model.design.residual is not None:
+        inverse = solution.structured.solved(solution.factors, np.eye(len(points)))
+        diagonal = inverse.diagonal() / points.noise
+        return np.asarray(100.0 * diagonal / diagonal.sum())
     _, error = whitened(fit.solution, points, slice(None))
     rest = (1.0 - conditional_leverage(fit)) / points.noise
     diagonal = rest + np.einsum("nr,nr->n", error, error) / points.noise**2
