@@ -74,6 +74,17 @@ def test_fit_takes_files_and_options(capsys, tmp_path):
     assert len(texts) == 1
 
 
+def test_known_variances(capsys):
+    question = "bcg", "yi ~ ablat + (1 | trial)", "--sampling-variance", "vi"
+    code, out, _ = run(capsys, "fit", *question, "--ddf", "knapp-hartung")
+    assert code == 0
+    assert "known sampling variances" in out
+    assert "Knapp and Hartung" in out
+    code, out, _ = run(capsys, "describe", *question)
+    assert code == 0
+    assert "not identified" not in out
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
