@@ -58,7 +58,7 @@ def judge(p: float | None, effect: float, *, small: float, large: float) -> Verd
 
 
 def untested(code: str, assumption: str, check: str, why: str) -> Assessment:
-    return Assessment(code, assumption, check, None, None, "not tested", why)
+    return Assessment(code, assumption, check, None, None, "not tested", why[0].lower() + why[1:])
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -99,10 +99,17 @@ def distribution_panels(evidence: Evidence) -> Iterator[tuple[str, Table]]:
 
 
 def _quartiles(rank: Array, values: Array) -> dict[str, Array]:
-    """Of a tenth of the rows at least ten around each of some places."""
+    """Of each rank where there are few, else of the tenth of the rows (ten and more) around each of some places."""
+    few = np.unique(rank)
+    if len(few) <= WINDOW:
+        return _columns(few, [values[rank == place] for place in few])
     order = np.argsort(rank, kind="stable")
     n = len(order)
     half = min(n, max(10, n // 10)) // 2
     middle = np.unique(np.linspace(half, max(n - half - 1, half), WINDOW).astype(np.intp))
-    found = np.array([np.quantile(values[order[max(i - half, 0) : i + half + 1]], [0.25, 0.5, 0.75]) for i in middle])
-    return {"x": rank[order[middle]], "q25": found[:, 0], "q50": found[:, 1], "q75": found[:, 2]}
+    return _columns(rank[order[middle]], [values[order[max(i - half, 0) : i + half + 1]] for i in middle])
+
+
+def _columns(x: Array, parts: list[Array]) -> dict[str, Array]:
+    found = np.array([np.quantile(part, [0.25, 0.5, 0.75]) for part in parts])
+    return {"x": x, "q25": found[:, 0], "q50": found[:, 1], "q75": found[:, 2]}
