@@ -13,6 +13,7 @@ from ranef.design import Codes
 from ranef.fit.points import chunks, design_points, marginal_mean, random_part, whitened
 from ranef.fit.rows import row_labels
 from ranef.inference.clusters import groupings, is_nested
+from ranef.inference.diagnostics.replicates import has_structure
 from ranef.inference.influence import influence
 from ranef.inference.influence.answer import OVERHEAD
 from ranef.inference.influence.deletion import Deletion, members
@@ -35,8 +36,11 @@ class Distances:
 
 
 def cooks_distances(fit: Fit) -> list[Distances]:
-    """By each grouping factor, the one with fewest levels first; of rows where there is none. Nothing without fixed effects."""
-    if not len(fit.params):
+    """By each grouping factor, the one with fewest levels first; of rows where there is none.
+
+    Nothing without fixed effects, or with a residual structure.
+    """
+    if not len(fit.params) or has_structure(fit):
         return []
     if not fit.model.design.terms:
         name, labels = next(iter(row_labels(fit).items()))

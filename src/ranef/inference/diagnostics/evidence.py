@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from ranef.covariance.base import Array
 from ranef.design import Codes, Grouping
-from ranef.errors import DataError
+from ranef.errors import DataError, ModelError
 from ranef.fit.points import Points, design_points, marginal_mean, random_part
 from ranef.inference.clusters import clusters_of, groupings
 from ranef.inference.diagnostics.cooks import Distances, cooks_distances
+from ranef.inference.diagnostics.replicates import has_structure, structure_of
 from ranef.inference.diagnostics.scaled import Effects, QuantileResiduals, simulated_residuals
 from ranef.inference.diagnostics.serial import Series
 from ranef.inference.diagnostics.smooth import trend
@@ -66,21 +67,32 @@ class Evidence:
     @cached_property
     def plain(self) -> Array:
         """(n,) residuals of constant variance, r sqrt(w): R's residuals where there are no weights."""
-        return np.asarray(self.fit.residuals(self._independent("pearson")), dtype=float)
+        return self.scaled if self.structured else np.asarray(self.fit.residuals("pearson"), dtype=float)
 
     @cached_property
     def scaled(self) -> Array:
         """(n,) residuals over their standard deviations; NaN in rows that determine their own fitted value."""
-        return np.asarray(self.fit.residuals(self._independent("standardised")), dtype=float)
+        return self._normalized() if self.structured else np.asarray(self.fit.residuals("standardised"), dtype=float)
 
     @cached_property
     def studentised(self) -> Array:
         """(n,) residuals over their standard deviations with sigma estimated without the row."""
         return np.asarray(self.fit.residuals("studentised"), dtype=float)
 
-    def _independent(self, kind: str) -> str:
-        """The kind of residual that is uncorrelated under the model, where its residuals are correlated by a structure."""
-        return "normalized" if getattr(self.fit.model, "residual", None) is not None else kind
+    @property
+    def structured(self) -> bool:
+        """Have the residuals a covariance structure?"""
+        return has_structure(self.fit)
+
+    def _normalized(self) -> Array:
+        """(n,) L^-1(y - X beta) with LL' = sigma^2 V: independent under the model but for the estimation of beta.
+
+        Where V is too large, L^-1(y - X beta - Z b) with LL' the covariance of the residuals.
+        """
+        try:
+            return np.asarray(self.fit.residuals("normalized", "marginal"), dtype=float)
+        except ModelError:
+            return np.asarray(self.fit.residuals("normalized"), dtype=float)
 
     @cached_property
     def usable(self) -> NDArray[np.intp]:
@@ -95,18 +107,25 @@ class Evidence:
 
     @cached_property
     def series(self) -> tuple[str, NDArray[Any], Codes] | None:
-        """(name, levels, codes) of the series in time: `by`, or the factor with most levels of three rows and more on average."""
+        """(name, levels, codes) of the series in time.
+
+        `by`, or the subjects of the residual structure, or the factor with most levels of three rows and more on average.
+        """
         if self.by is not None:
             return clusters_of(self.fit, self.by)
+        if self.structured:
+            subject = structure_of(self.fit).subject
+            return subject.name, subject.levels, subject.codes
         long = [group for group in self.groups.values() if self.fit.nobs / group.size >= SERIES]
         chosen = max(long, key=lambda group: group.size, default=None)
         return None if chosen is None else (chosen.name, chosen.levels, chosen.codes)
 
     @cached_property
     def sequence(self) -> NDArray[np.intp]:
-        """(n,) the rows in time: by `order`, else as they stand in the data."""
+        """(n,) the rows in time: by `order`, or the visits of the residual structure, else as they stand in the data."""
         if self.order is None:
-            return np.arange(self.fit.nobs)
+            visit = structure_of(self.fit).visit if self.structured else None
+            return np.arange(self.fit.nobs) if visit is None else np.argsort(visit, kind="stable")
         name, levels, codes = clusters_of(self.fit, self.order)
         if len(levels) < 2:
             raise DataError(f"The order {name!r} has the same value in every row, so it orders nothing.")
@@ -129,7 +148,7 @@ class Evidence:
 
     @cached_property
     def effect_spreads(self) -> dict[tuple[str, str], Array]:
-        return effect_spreads(self.fit)
+        return {} if self.structured else effect_spreads(self.fit)
 
     @cached_property
     def summaries(self) -> Summaries:
@@ -143,7 +162,7 @@ class Evidence:
     @cached_property
     def quantile_residuals(self) -> dict[Effects, QuantileResiduals]:
         """With new random effects, and where there are any also with the fitted ones."""
-        kinds: tuple[Effects, ...] = ("new", "fitted") if self.groups else ("new",)
+        kinds: tuple[Effects, ...] = ("new", "fitted") if self.groups and not self.structured else ("new",)
         n = min(self.simulations, max(FEW, ROW_SIMULATIONS // self.fit.nobs))
         return simulated_residuals(self.fit, n, kinds, self.seed)
 

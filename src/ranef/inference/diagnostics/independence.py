@@ -41,7 +41,7 @@ def independence(evidence: Evidence) -> Iterator[Assessment]:
 
 def _overall(evidence: Evidence) -> Assessment:
     code, check = "independence", "Durbin-Watson"
-    if evidence.groups:
+    if evidence.groups or evidence.structured:
         d = float(durbin_watson(evidence.scaled[evidence.usable], evidence.overall))
         return _compared(code, check, d, evidence.summaries.along)
     rows = evidence.sequence

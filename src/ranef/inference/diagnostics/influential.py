@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ranef.inference.diagnostics.answer import Assessment, judge
+from ranef.inference.diagnostics.answer import Assessment, judge, untested
 from ranef.inference.diagnostics.evidence import Evidence
 from ranef.table import Table
 
@@ -16,6 +16,8 @@ REMEDY = "Fit again without it (`ranef.influence` shows what changes) and report
 
 
 def influential(evidence: Evidence) -> Iterator[Assessment]:
+    if evidence.structured:
+        yield untested("influence", ASSUMPTION, "Cook's distance", "Not available for models with a residual structure.")
     for place, found in enumerate(evidence.cooks):
         known = np.where(np.isfinite(found.cooks), found.cooks, -1.0)
         worst, alone = int(np.argmax(known)), int(np.count_nonzero(~np.isfinite(found.cooks)))

@@ -75,7 +75,9 @@ def _effect(evidence: Evidence, factor: Factor, k: int, term: str) -> Assessment
     code, check = f"normality_{factor.name}_{term}", f"Shapiro-Wilk, {factor.name} {term.strip('()')}"
     values = scaled_effects(evidence, factor, k, term)
     if values is None:
-        return untested(code, ASSUMPTION, check, "The effect does not vary in this fit, or the data say nothing of it.")
+        why = "The effect does not vary in this fit, or the data say nothing of it."
+        structured = "Not available for models with a residual structure."
+        return untested(code, ASSUMPTION, check, structured if evidence.structured else why)
     root = evidence.fit.solution.root(factor.block)[k]
     kept = float(np.mean(evidence.effect_spreads[factor.name, term] ** 2) / (root @ root))
     note = "; strong shrinkage makes any effects look normal" if kept < HEAVY else ""

@@ -38,6 +38,15 @@ def how_many(nobs: int, asked: int) -> int:
     return min(asked, max(FEWEST, ALL_TOGETHER // nobs))
 
 
+def structure_of(fit: Fit) -> Any:
+    """The covariance structure of the residuals, None where they are independent."""
+    return getattr(fit.model.design, "residual", None)
+
+
+def has_structure(fit: Fit) -> bool:
+    return structure_of(fit) is not None
+
+
 @dataclass(frozen=True, eq=False)
 class Analysis:
     """c replicates: residuals P y* (n, c), effects per block (m, k, c) of the user's columns, sigma* (c,)."""

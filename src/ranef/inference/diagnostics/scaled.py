@@ -12,6 +12,7 @@ with the same statistic of the simulations, which go together likewise.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
@@ -24,9 +25,10 @@ from ranef.design import Codes
 from ranef.errors import ModelError
 from ranef.fit.points import design_points, marginal_mean, random_part
 from ranef.fit.rows import aligned, needs_rows
+from ranef.fit.simulate import simulate
 from ranef.glossary import Rule
 from ranef.inference.clusters import clusters_of
-from ranef.inference.diagnostics.replicates import Replicator
+from ranef.inference.diagnostics.replicates import STREAM, Replicator, has_structure
 from ranef.inference.diagnostics.uniformity import (
     Test,
     dispersion,
@@ -102,20 +104,37 @@ def simulated_residuals(fit: Fit, n: int, kinds: tuple[Effects, ...], seed: int)
     rows = np.arange(len(points)) if len(points) <= KEPT else np.linspace(0, len(points) - 1, KEPT).astype(np.intp)
     kept: dict[Effects, list[Array]] = {re: [] for re in kinds}
     below, ties = ({re: np.zeros(len(points)) for re in kinds} for _ in range(2))
-    replicator, unit = Replicator(fit), fit.sigma * np.sqrt(points.noise)[:, None]
-    for analysis in replicator.replicates(n, seed):
-        for re in kinds:
-            own = analysis.residuals if re == "fitted" else analysis.residuals + replicator.random_part(analysis)
-            simulated = own * (unit / analysis.sigma)
-            residual = (y - centers[re])[:, None]
-            below[re] += np.count_nonzero(simulated < residual, axis=1)
-            ties[re] += np.count_nonzero(simulated == residual, axis=1)
-            kept[re].append(simulated[rows].T)
+    simulations = _plain(fit, n, kinds, seed, centers) if has_structure(fit) else _analysed(fit, n, kinds, seed)
+    for re, simulated in simulations:
+        residual = (y - centers[re])[:, None]
+        below[re] += np.count_nonzero(simulated < residual, axis=1)
+        ties[re] += np.count_nonzero(simulated == residual, axis=1)
+        kept[re].append(simulated[rows].T)
     share = np.random.default_rng([seed, 1]).random(len(points))
     return {
         re: QuantileResiduals(fit, re, n, seed, (below[re] + share * ties[re]) / n, centers[re], rows, np.concatenate(kept[re]))
         for re in kinds
     }
+
+
+Simulations = Iterator[tuple[Effects, Array]]  # residuals (rows, c)
+
+
+def _analysed(fit: Fit, n: int, kinds: tuple[Effects, ...], seed: int) -> Simulations:
+    replicator = Replicator(fit)
+    unit = fit.sigma * np.sqrt(design_points(fit.model.design, fit.criterion.layout).noise)[:, None]
+    for analysis in replicator.replicates(n, seed):
+        for re in kinds:
+            own = analysis.residuals if re == "fitted" else analysis.residuals + replicator.random_part(analysis)
+            yield re, own * (unit / analysis.sigma)
+
+
+def _plain(fit: Fit, n: int, kinds: tuple[Effects, ...], seed: int, centers: Mapping[Effects, Array]) -> Simulations:
+    """Responses as they are simulated, for models with a residual structure: as DHARMa by default."""
+    for re in kinds:
+        frame = simulate(fit, n, seed=np.random.default_rng([seed, STREAM]), re=re)
+        names = frame.keys() if isinstance(frame, dict) else getattr(frame, "column_names", None) or frame.columns
+        yield re, np.column_stack([np.asarray(frame[name]) for name in names]) - centers[re][:, None]
 
 
 @dataclass(frozen=True, eq=False, repr=False)

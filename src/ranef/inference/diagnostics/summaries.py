@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ import numpy as np
 from ranef.covariance.base import Array
 from ranef.fit.effects import factors
 from ranef.inference.diagnostics.quantiles import places
-from ranef.inference.diagnostics.replicates import Replicator, how_many
+from ranef.inference.diagnostics.replicates import STREAM, Analysis, Replicator, how_many
 from ranef.inference.diagnostics.serial import Series, autocorrelation, durbin_watson
 
 if TYPE_CHECKING:
@@ -40,23 +41,31 @@ def lags_of(series: Series) -> list[int]:
 
 def summaries(evidence: Evidence) -> Summaries:
     fit, rows, overall, series = evidence.fit, evidence.usable, evidence.overall, evidence.runs
-    share = 1.0 - fit._leverage
-    scale = np.sqrt(share[rows])[:, None]
     shown, lags = places(len(rows)), lags_of(series)
     spreads = evidence.effect_spreads
     collected: list[tuple[Array, ...]] = []
     effects: dict[tuple[str, str], list[Array]] = {key: [] for key in spreads}
-    for analysis in Replicator(fit).replicates(how_many(fit.nobs, evidence.simulations), evidence.seed):
-        e = analysis.residuals[rows] / (scale * analysis.sigma)
+    for e, analysis in _standardised(evidence):
         ordered = np.sort(e, axis=0)[shown]
         collected.append((durbin_watson(e, overall), durbin_watson(e, series), autocorrelation(e, series, lags).T, ordered.T))
         for f, factor in enumerate(factors(fit)):
             for k, term in enumerate(factor.names):
-                if (factor.name, term) in spreads:
+                if analysis is not None and (factor.name, term) in spreads:
                     scaled = analysis.effects[f][:, k] / (spreads[factor.name, term][:, None] * analysis.sigma)
                     effects[factor.name, term].append(np.sort(scaled, axis=0)[places(len(scaled))].T)
     along, within, acf, residuals = (np.concatenate(parts) for parts in zip(*collected, strict=True))
     return Summaries(along, within, acf, residuals, {key: np.concatenate(parts) for key, parts in effects.items()})
+
+
+def _standardised(evidence: Evidence) -> Iterator[tuple[Array, Analysis | None]]:
+    """(usable rows, c) standardised residuals of replicates. With a residual structure they are independent by construction."""
+    fit, rows, n = evidence.fit, evidence.usable, how_many(evidence.fit.nobs, evidence.simulations)
+    if evidence.structured:
+        yield np.random.default_rng([evidence.seed, STREAM]).standard_normal((n, len(rows))).T, None
+        return
+    scale = np.sqrt(1.0 - fit._leverage[rows])[:, None]
+    for analysis in Replicator(fit).replicates(n, evidence.seed):
+        yield analysis.residuals[rows] / (scale * analysis.sigma), analysis
 
 
 def effect_spreads(fit: Fit) -> dict[tuple[str, str], Array]:
