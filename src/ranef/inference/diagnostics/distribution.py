@@ -89,13 +89,9 @@ def distribution_panels(evidence: Evidence) -> Iterator[tuple[str, Table]]:
     found = band(observed, np.sort(new.ranks, axis=1)[:, shown])
     columns = {"expected": (shown + 0.5) / len(new.rows), "observed": observed, "lower": found.lower, "upper": found.upper}
     yield "qq_uniform", evidence.table(columns, "Quantile residuals against the uniform distribution")
-    yield (
-        "dispersion",
-        evidence.table(
-            {"simulated": new.dispersion.simulated / new.dispersion.statistic},
-            "Variance of simulated over that of observed residuals",
-        ),
-    )
+    if evidence.groups:
+        ratio = new.dispersion.simulated / new.dispersion.statistic
+        yield "dispersion", evidence.table({"simulated": ratio}, "Variance of simulated over that of observed residuals")
 
 
 def _quartiles(rank: Array, values: Array) -> dict[str, Array]:

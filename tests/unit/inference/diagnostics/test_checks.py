@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -237,6 +239,23 @@ def test_a_direction_without_variance_is_not_tested_but_reported():
     assert found["dimensions_g"].verdict == "look"
     effects = [one for code, one in found.items() if code.startswith("normality_g")]
     assert len(effects) == 2 and all(one.verdict in ("fine", "not tested") for one in effects)
+
+
+HAS_STRUCTURES = "residual" in inspect.signature(ranef.lmm).parameters
+
+
+@pytest.mark.skipif(not HAS_STRUCTURES, reason="this version has no residual structures")
+def test_a_residual_structure_explains_what_was_wrong():
+    data = worlds.World().draw(5, worlds.autocorrelated)
+    m = ranef.lmm(worlds.FORMULA, data, residual="ar1(t | g)")
+    found = by_code(ranef.check(m, n=60))
+    assert found["independence_g"].verdict == found["autocorrelation"].verdict == "fine"
+    assert found["influence"].verdict == found["normality_g_(Intercept)"].verdict == "not tested"
+    assert found["normality"].verdict == found["uniformity"].verdict == "fine"
+    shuffled = ranef.lmm(worlds.FORMULA, data.sample(frac=1, random_state=np.random.RandomState(1)), residual="ar1(t | g)")
+    assert by_code(ranef.check(shuffled, n=60))["independence_g"].statistic == pytest.approx(
+        found["independence_g"].statistic, rel=1e-3
+    )
 
 
 @pytest.mark.parametrize("frame", [pl.from_pandas(SLEEP), pa.Table.from_pandas(SLEEP), {k: SLEEP[k].to_numpy() for k in SLEEP}])
