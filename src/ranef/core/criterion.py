@@ -43,6 +43,7 @@ from ranef.optim.problem import Evaluation
 
 Index = NDArray[np.intp]
 SMALLEST = 1e-300
+MANY = 3  # perfect correlations, beyond which they are counted
 SMALL = 50  # the order of matrices below which the BLAS uses one thread of its own accord
 FEW_STARTS = 8  # candidates for residual parameters from which a search begins anew
 FEW = 80  # effects that are cheaper in one dense matrix than by structure
@@ -355,6 +356,8 @@ def vanished(factor: Array, names: tuple[str, ...], group: str, rank: int | None
         return out
     correlation = scaled @ scaled.T
     perfect = [(i, j) for i in range(len(rows)) for j in range(i) if abs(correlation[i, j]) > 1 - tolerance**2 * k]
+    if len(perfect) > MANY:
+        return [*out, f"{len(perfect)} correlations of the effects in {group} are +-1"]
     for i, j in perfect:
         sign = "+1" if correlation[i, j] > 0 else "-1"
         out.append(f"the correlation of {names[rows[j]]} and {names[rows[i]]} in {group} is {sign}")

@@ -17,6 +17,8 @@ from ranef.covariance.jets import Jet, sqrt, stack
 
 Array = NDArray[np.float64]
 
+AT_BOUND = 1e-6  # share of the distance of two bounds
+
 POSITIVE = (0.0, np.inf)
 CORRELATION = (-1.0, 1.0)
 FREE = (-np.inf, np.inf)
@@ -73,16 +75,18 @@ def limits_of(parameters: Sequence[Parameter], values: Array, errors: Array, lev
 
 
 def _limits(value: float, half: float, bounds: tuple[float, float]) -> tuple[float, float]:
-    """One interval; a value on its bound has none."""
+    """One interval; a value on its bound, to what an optimum is known, has none."""
     low, high = bounds
-    if not (low < value < high and np.isfinite(half)):
+    near = AT_BOUND * (high - low if np.isfinite(high - low) else 0.0)
+    if not (low + near < value < high - near and np.isfinite(half)):
         return np.nan, np.nan
     if np.isfinite(low) and np.isfinite(high):
         width = high - low
         at, step = logit((value - low) / width), half * width / ((value - low) * (high - value))
         return low + width * float(expit(at - step)), low + width * float(expit(at + step))
     if np.isfinite(low):
-        factor = np.exp(half / (value - low))
+        with np.errstate(over="ignore"):
+            factor = np.exp(half / (value - low))
         return low + (value - low) / factor, low + (value - low) * factor
     return value - half, value + half
 

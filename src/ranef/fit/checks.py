@@ -58,6 +58,13 @@ def borrows(term: RandomTerm) -> bool:
     return covariance.rank < covariance.k or (isinstance(covariance, Scaled) and covariance.correlation.about.word not in FREE)
 
 
+def refuse_em(design: Design) -> None:
+    """Raises ModelError where the M step of the EM algorithm has no closed form."""
+    for term in design.terms:
+        if term.covariance.word not in ("un", "diag", "id", "known"):
+            raise ModelError(f'optimizer="em" has no closed M step for {term.label}.', hint='Use optimizer="newton", the default.')
+
+
 def refuse_degenerate(gram: Gram) -> None:
     """Raises ModelError for a constant response, a perfect fit, or no degrees of freedom left.
 

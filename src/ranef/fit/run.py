@@ -13,7 +13,15 @@ from ranef.core.layout import Layout
 from ranef.core.solution import Solution, theta_from_user
 from ranef.core.standard import Array, standardise
 from ranef.errors import DataError, ModelError
-from ranef.fit.checks import borrows, data_findings, optimum_findings, refuse_degenerate, refuse_perfect, refuse_unidentified
+from ranef.fit.checks import (
+    borrows,
+    data_findings,
+    optimum_findings,
+    refuse_degenerate,
+    refuse_em,
+    refuse_perfect,
+    refuse_unidentified,
+)
 from ranef.fit.fit import Fit
 from ranef.fit.model import Model
 from ranef.optim import minimise
@@ -26,6 +34,8 @@ def run(model: Model) -> Fit:
     """Fit a model. Raises ModelError where it is not identified; trouble on the way becomes findings."""
     design = model.design
     refuse_unidentified(design)
+    if model.options.optimizer == "em":
+        refuse_em(design)
     with one_thread():
         gram = Gram.of(standardise(design, Layout.of(design.terms)))
         return answer(model, gram, model.options.start)

@@ -53,10 +53,12 @@ def _of_part(fit: Fit, f: int, part: Part) -> StructureParameters:
     is_sd = np.array([p.kind == "sd" for p in found.parameters])
     scale = np.array([solution.sigma * size[which.get(p.of, 0)] if p.kind == "sd" else 1.0 for p in found.parameters])
     values = found.values * scale
-    first = np.vstack([found.jet.first * scale, np.where(is_sd, values / 2.0, 0.0)])
+    first, where = found.jet.first * scale, tuple(range(part.theta.start, part.theta.stop))
+    if solution.criterion.scale is None:  # sigma is a parameter
+        first, where = np.vstack([first, np.where(is_sd, values / 2.0, 0.0)]), (*where, len(solution.theta))
     q, l = first.shape
     natural = Natural(found.parameters, Jet(values, first, np.full((q, q, l), np.nan)))
-    return StructureParameters(term, natural, (*range(part.theta.start, part.theta.stop), len(solution.theta)))
+    return StructureParameters(term, natural, where)
 
 
 def stem(term: RandomTerm) -> str:

@@ -86,8 +86,11 @@ def reductions(formula: Formula) -> Iterator[tuple[str, Formula]]:
 
 
 def _droppable(bar: Bar) -> list[Term]:
-    """Terms that are no margin of another, where another stays: the intercept only goes with the bar."""
-    if len(bar.terms) < 2:
+    """Terms that are no margin of another, where another stays: the intercept only goes with the bar.
+
+    A structure that relates the columns goes as a whole.
+    """
+    if len(bar.terms) < 2 or bar.structure not in ("un", "diag", "id"):
         return []
     sets = [frozenset(term.factors) for term in bar.terms]
     return [term for term, own in zip(bar.terms, sets, strict=True) if own and not any(own < other for other in sets)]

@@ -139,6 +139,40 @@ def test_refusals(formula: str, error: type[Exception], message: str) -> None:
         ranef.lmm(formula, panel(np.eye(3) + 0.5, groups=30))
 
 
+def test_beside_a_residual_structure() -> None:
+    data = panel(structure("cs", 5).matrix(np.array([1.5, 0.8])), groups=40, each=1)
+    data["b"] = np.random.default_rng(1).integers(0, 8, len(data)).astype(str)
+    m = ranef.lmm("y ~ t + csh(v | b)", data, residual="ar1(v | g)")
+    assert "Structured random effects" in str(m.summary())
+    assert list(m.varcorr["group"])[-2:] == ["Residual", "Residual"]
+
+
+def test_a_structure_is_left_out_as_a_whole() -> None:
+    m = ranef.lmm("y ~ t + ar1(v | g)", panel(structure("ar1", 4).matrix(np.array([1.5, 0.8])), groups=40))
+    assert len(ranef.ranova(m)) == 2
+
+
+def test_correlations_at_their_bound_are_counted_and_have_no_interval() -> None:
+    data = panel(np.ones((5, 5)) + 1e-9 * np.eye(5), groups=40, seed=3)
+    m = ranef.lmm("y ~ t + ar1(v | g)", data)
+    assert m.status == "optimum on the boundary"
+    assert any("10 correlations" in text for text in m.optimum.boundary)
+    table = next(t for t in m.summary().tables if t.title == "Structured random effects")
+    assert np.isnan(table["conf_low"][1])
+
+
+def test_em_is_refused_where_its_step_has_no_closed_form() -> None:
+    with pytest.raises(ModelError, match="no closed M step"):
+        ranef.lmm("y ~ t + ar1(v | g)", panel(np.eye(3) + 0.5, groups=30), optimizer="em")
+
+
+@pytest.mark.parametrize("optimizer", ["bobyqa", "lbfgs"])
+def test_other_optimizers_find_the_same_optimum(optimizer: str) -> None:
+    data = panel(structure("ar1h", 4).matrix(np.array([0.2, 0.5, 0.0, 0.7, 0.7])), groups=40)
+    newton, other = (ranef.lmm("y ~ t + ar1h(v | g)", data, optimizer=name) for name in ("newton", optimizer))
+    assert other.deviance == pytest.approx(newton.deviance, abs=1e-6)
+
+
 def test_positions_that_were_not_in_the_fit_are_named() -> None:
     data = panel(np.eye(3) + 0.5, groups=30)
     m = ranef.lmm("y ~ t + sp_exp(t | g)", data)
