@@ -10,9 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ranef.errors import ModelError
+from ranef.fit.newdata import ask
+from ranef.fit.points import marginal_mean, random_part
 from ranef.fit.rows import data_used, needs_rows
+from ranef.fit.scope import used_effects
 from ranef.formula import bar_text
 from ranef.inference.clusters import groupings
+from ranef.inference.pooled import Pooled, Pooling
 from ranef.inference.views.columns import Values, column, crossed
 from ranef.means.emmeans import emmeans
 from ranef.means.estimates import estimates_of
@@ -63,22 +67,48 @@ def level_lines(fit: Fit, x: str, group: str, by: Sequence[str] = (), *, only: S
     A line spans the values of `x` that its level has. Other predictors are held at their mean (most frequent level) in the rows of
     the level, other grouping factors at zero. `only` are places of levels. Raises ModelError for an unknown group or a saved model.
     """
-    needs_rows(fit, "level_lines()")
+    new, columns = _line_data(fit, x, group, by, only)
+    estimate = np.asarray(fit.predict(new, re=_effects_of(fit, group), new_levels="population"), dtype=float)
+    return Table({**columns, x: new[x], "estimate": estimate}, title=f"Lines of {group}", frame_kind=fit.model.rows.frame)
+
+
+def pooled_lines(fit: Fit, x: str | None, group: str, *, only: Sequence[int] | None = None) -> Table:
+    """The lines of `level_lines` with no, partial and complete pooling: level x no_pooling partial_pooling complete_pooling.
+
+    Without `x` there is one place for each level. NaN where the rows of a level alone do not determine its line.
+    """
+    pooled = Pooled.of(fit, group)
+    new, columns = _line_data(fit, x, group, (), only)
+    used = used_effects(fit, _effects_of(fit, group))
+    known, _ = ask(fit, new, used, "population").points.split(used)
+    ways: dict[str, Pooling] = {"no_pooling": "none", "partial_pooling": "partial", "complete_pooling": "complete"}
+    lines = {name: pooled.ask(way, lambda s: marginal_mean(s, known) + random_part(s, known)) for name, way in ways.items()}
+    alone = {level for level, enough in zip(pooled.factor.levels, pooled.determined, strict=True) if not enough}
+    lines["no_pooling"] = np.where([level in alone for level in columns["level"]], np.nan, lines["no_pooling"])
+    place = {} if x is None else {x: new[x]}
+    return Table({**columns, **place, **lines}, title=f"Lines of {group}, pooled in three ways", frame_kind=fit.model.rows.frame)
+
+
+def _line_data(
+    fit: Fit, x: str | None, group: str, by: Sequence[str], only: Sequence[int] | None
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """New data along the line of each level, and the columns that name the lines."""
+    needs_rows(fit, "Lines of levels")
     grouping = groupings(fit)[group]
     factors = [Values(group, levels=grouping.levels, codes=grouping.codes), *(column(fit, name) for name in by)]
     cells, codes = crossed(factors)
     wanted = None if only is None else {grouping.levels[place] for place in only}
     rows = [np.flatnonzero(codes == c) for c, cell in enumerate(cells) if wanted is None or cell[0] in wanted]
     cells = [cell for cell in cells if wanted is None or cell[0] in wanted]
-    own, data = column(fit, x), data_used(fit)
-    grids = [_grid(own, members) for members in rows]
+    own, data = None if x is None else column(fit, x), data_used(fit)
+    grids = [np.zeros(1) if own is None else _grid(own, members) for members in rows]
     size = [len(grid) for grid in grids]
     new = {name: np.repeat([_typical(values[members]) for members in rows], size) for name, values in data.items()}
-    new[x] = np.concatenate(grids)
-    estimate = np.asarray(fit.predict(new, re=_effects_of(fit, group), new_levels="population"), dtype=float)
-    columns: dict[str, Any] = {"level": np.repeat(np.array([cell[0] for cell in cells], dtype=object), size)}
-    columns |= {name: np.repeat(np.array([cell[k + 1] for cell in cells], dtype=object), size) for k, name in enumerate(by)}
-    return Table({**columns, x: new[x], "estimate": estimate}, title=f"Lines of {group}", frame_kind=fit.model.rows.frame)
+    if x is not None:
+        new[x] = np.concatenate(grids)
+    named = {"level": 0, **{name: k + 1 for k, name in enumerate(by)}}
+    columns = {name: np.repeat(np.array([cell[k] for cell in cells], dtype=object), size) for name, k in named.items()}
+    return new, columns
 
 
 def _grid(own: Values, rows: NDArray[np.intp]) -> NDArray[Any]:

@@ -73,6 +73,8 @@ PANELS = {
     "dfbetas": lambda **k: plot.influence(model("sleepstudy"), "dfbetas", **k),
     "random effects of three": lambda **k: plot.random_effects(model("machines"), **k),
     "pooling": lambda **k: plot.pooling(model("sleepstudy"), **k),
+    "pooling with a common slope": lambda **k: plot.pooling(model("intercepts"), **k),
+    "pooling over a factor": lambda **k: plot.pooling(model("machines"), **k),
     "pooling of intercepts": lambda **k: plot.pooling(model("dyestuff"), **k),
     "check": lambda **k: plot.check(model("sleepstudy"), n=50, **k),
     "check all": lambda **k: plot.check(model("oats_numeric"), "all", n=50, **k),

@@ -303,8 +303,26 @@ def test_pooling_draws_three_lines_a_level():
         found = lines_of(axis)["partial pooling"]
         row = table.loc[axis.get_title(loc="left")]["partial_pooling"]
         np.testing.assert_allclose(found[:, 1], row["(Intercept)"] + row["Days"] * found[:, 0])
-    with pytest.raises(ModelError, match="not straight lines"):
-        plot.pooling(model("machines"))
+
+
+def test_pooling_of_intercepts_with_a_common_slope():
+    """No pooling is the regression with a dummy for each level, complete pooling that without."""
+    data = ranef.datasets.load("sleepstudy")
+    dummies, plain = ranef.lm("Reaction ~ Days + Subject", data), ranef.lm("Reaction ~ Days", data)
+    for axis in plot.pooling(model("intercepts"), most=3):
+        level, found = axis.get_title(loc="left"), lines_of(axis)
+        days = found["no pooling"][:, 0]
+        new = {"Days": days, "Subject": np.repeat(level, len(days))}
+        np.testing.assert_allclose(found["no pooling"][:, 1], dummies.predict(new), rtol=1e-7)
+        np.testing.assert_allclose(found["complete pooling"][:, 1], plain.predict(new), rtol=1e-7)
+        np.testing.assert_allclose(found["partial pooling"][:, 1], model("intercepts").predict(new), rtol=1e-9)
+
+
+def test_pooling_over_a_factor_and_of_an_intercept_alone():
+    axes = plot.pooling(model("machines"))
+    assert [label.get_text() for label in axes[-1].get_xticklabels()] == ["A", "B", "C"]
+    for axis in plot.pooling(model("dyestuff")):
+        assert all(np.ptp(line[:, 1]) == 0 for line in lines_of(axis).values())
 
 
 @pytest.mark.parametrize("name", ["residuals", "qq", "trajectories", "means", "influence", "covariance", "pooling"])

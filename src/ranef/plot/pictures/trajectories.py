@@ -14,6 +14,7 @@ from ranef.inference.views.columns import column
 from ranef.inference.views.spread import spread
 from ranef.means.lines import axis_of, level_lines, population_lines
 from ranef.plot import crowd, labels
+from ranef.plot.axis import line_places, places_of
 from ranef.plot.figures import Size, caption, legend, level_ticks, one
 from ranef.plot.picture import picture
 from ranef.plot.style import GREY, INK, SERIES, series
@@ -83,8 +84,7 @@ def _group(fit: Fit) -> str | None:
 
 
 def _data(ax: Any, fit: Fit, x: str, by: str | None) -> None:
-    at, factor = column(fit, x), None if by is None else column(fit, by).as_levels()
-    place = at.numbers if at.numbers is not None else at.codes.astype(float)  # type: ignore[union-attr]
+    place, factor = places_of(fit, x), None if by is None else column(fit, by).as_levels()
     y = fit.model.design.y
     if len(y) > crowd.MOST_POINTS and len(np.unique(place)) <= FEW:
         values, codes = np.unique(place, return_inverse=True)
@@ -106,7 +106,7 @@ def _levels(ax: Any, fit: Fit, x: str, group: str, families: Sequence[str], most
     size = groupings(fit)[group].size
     chosen = crowd.sampled(size, most)
     table = level_lines(fit, x, group, families, only=chosen.tolist())
-    place, numbering = _places(fit, table, x), _family(fit, table, families)
+    place, numbering = line_places(fit, table, x), _family(fit, table, families)
     cells = np.asarray([hash((a, b)) for a, b in zip(table["level"], numbering, strict=True)])
     edges = np.flatnonzero(np.diff(cells, prepend=cells[0] - 1, append=cells[-1] + 1))
     lines = [np.stack([place[a:b], np.asarray(table["estimate"], float)[a:b]], axis=1) for a, b in pairwise(edges)]
@@ -119,7 +119,7 @@ def _levels(ax: Any, fit: Fit, x: str, group: str, families: Sequence[str], most
 
 def _population(ax: Any, fit: Fit, x: str, families: Sequence[str], level: float) -> None:
     table = population_lines(fit, x, families, level=level)
-    place, numbering = _places(fit, table, x), _family(fit, table, families)
+    place, numbering = line_places(fit, table, x), _family(fit, table, families)
     names = table[families[0]] if families else None
     for code in dict.fromkeys(numbering):
         rows = np.flatnonzero(np.asarray(numbering) == code)
@@ -130,15 +130,6 @@ def _population(ax: Any, fit: Fit, x: str, families: Sequence[str], level: float
         ax.plot(place[rows], middle, color=color, linestyle=dash, linewidth=2.4, zorder=3, label=label)
     if column(fit, x).numbers is None:
         level_ticks(ax, [labels.text(level) for level in column(fit, x).levels])  # type: ignore[union-attr]
-
-
-def _places(fit: Fit, table: Table, x: str) -> Any:
-    found = column(fit, x)
-    if found.numbers is not None:
-        return np.asarray(table[x], dtype=float)
-    assert found.levels is not None
-    place = {str(level): float(at) for at, level in enumerate(found.levels)}
-    return np.array([place[str(level)] for level in table[x]])
 
 
 def _family(fit: Fit, table: Table, families: Sequence[str]) -> list[int]:
