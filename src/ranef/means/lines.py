@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ranef.fit.fit import Fit
 
 POINTS = 41
+SEVERAL = "mm("  # a multi-membership factor
 
 
 def axis_of(fit: Fit) -> str:
@@ -94,6 +95,8 @@ def _line_data(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """New data along the line of each level, and the columns that name the lines."""
     needs_rows(fit, "Lines of levels")
+    if group.startswith(SEVERAL):
+        raise ModelError(f"The levels of {group} have no lines of their own: a row belongs to several of them.")
     grouping = groupings(fit)[group]
     factors = [Values(group, levels=grouping.levels, codes=grouping.codes), *(column(fit, name) for name in by)]
     cells, codes = crossed(factors)

@@ -358,3 +358,19 @@ def test_the_panels_of_a_check_have_their_verdicts():
     np.testing.assert_allclose(np.sort(drawn[:, 1]), np.sort(found.panels["qq_residuals"]["sample"]))
     with pytest.raises(ModelError, match="no panel"):
         plot.check(found, "linearities")
+
+
+def test_the_covariance_of_a_residual_structure_is_the_estimated_one():
+    m = ranef.lmm("distance ~ age * Sex", ranef.datasets.load("Orthodont"), residual="un(age | Subject)")
+    table = m.residual_covariance()
+    expected = np.array([table[name] for name in list(table.columns)[1:]]).T
+    np.testing.assert_allclose(np.asarray(plot.covariance(m).images[0].get_array()), expected)
+    np.testing.assert_allclose(np.asarray(plot.matrix(table).images[0].get_array()), expected)
+
+
+def test_the_covariance_of_slopes_and_a_residual_structure_has_both_parts():
+    m = ranef.lmm("Reaction ~ Days + (1 | Subject)", ranef.datasets.load("sleepstudy"), residual="ar1(Days | Subject)")
+    drawn = np.asarray(plot.covariance(m).images[0].get_array())
+    residual = m.residual_covariance()
+    alone = np.array([residual[name] for name in list(residual.columns)[1:]]).T
+    np.testing.assert_allclose(drawn - alone, m.varcorr["vcov"][0], rtol=1e-8)

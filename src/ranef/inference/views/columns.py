@@ -45,7 +45,9 @@ class Values:
 
 
 def outermost(fit: Fit, group: str | None) -> Grouping:
-    """The grouping factor called `group`, or the one that contains all others. Raises ModelError where that is not clear."""
+    """The grouping factor called `group`, the one that contains all others, or that of a residual structure.
+
+    Raises ModelError where that is not clear."""
     groups = groupings(fit)
     if group is None and groups:
         try:
@@ -55,6 +57,8 @@ def outermost(fit: Fit, group: str | None) -> Grouping:
             raise ModelError(
                 "No grouping factor of the model contains all others.", hint=f"Say which: group= one of {known}."
             ) from None
+    if not groups and fit.model.design.residual is not None:
+        return fit.model.design.residual.subject
     if not groups:
         raise ModelError("The model has no random effects, and so no grouping factor.")
     return top_grouping(fit, group)

@@ -55,7 +55,7 @@ def marginal_covariance(
     Implied by the model for the 5 rows of one level of Batch.
     """
     needs_rows(fit, "marginal_covariance()")
-    if getattr(fit.model.design, "residual", None) is not None:
+    if fit.model.design.residual is not None:
         return _structured(fit, level, correlation)
     grouping = outermost(fit, group)
     rows = _rows(grouping.codes, _place(grouping.levels, grouping.codes, level, grouping.name))
@@ -75,9 +75,7 @@ def marginal_covariance(
 def _structured(fit: Fit, level: Any, correlation: bool) -> Table:
     """Of a model with a residual structure: over its visits, or of the rows of one subject where there are random effects, too."""
     given = {"subject": level, "marginal": bool(fit.model.design.terms), "correlation": correlation}
-    answer: Any = fit
-    table: Table = answer.residual_covariance(**given)
-    return table
+    return fit.residual_covariance(**given)
 
 
 def covariance_of(fit: Fit, points: Points, rows: NDArray[np.intp]) -> Array:

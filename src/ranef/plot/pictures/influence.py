@@ -111,6 +111,8 @@ def _names(found: Influence) -> list[str]:
 
 
 def _needles(ax: Any, found: Influence, values: Array, what: str) -> None:
+    if not np.isfinite(values).any():
+        raise ModelError("Without any of these levels the model is not determined, so that no influence is finite.")
     names, at = _names(found), np.arange(len(values))
     base = 1.0 if what == "COVRATIO" else 0.0
     many = len(values) > MOST_NAMES

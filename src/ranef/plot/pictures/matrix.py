@@ -66,7 +66,8 @@ def covariance(
     _draw(ax, names, values, len(names) <= MOST_NUMBERS)
     what = labels.with_unit(fit, name)
     ax.set(xlabel=what, ylabel=what)
-    caption(ax, "Correlations" if correlation else "Covariances", *[note[0].lower() + note[1:] for note in table.notes])
+    implied = ["Correlations" if correlation else "Covariances", *[note[0].lower() + note[1:] for note in table.notes]]
+    caption(ax, *(implied if table.notes else [f"{table.title}."]))
     return ax
 
 

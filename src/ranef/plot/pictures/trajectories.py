@@ -12,7 +12,7 @@ from ranef.errors import ModelError
 from ranef.inference.clusters import groupings, top_grouping
 from ranef.inference.views.columns import column
 from ranef.inference.views.spread import spread
-from ranef.means.lines import axis_of, level_lines, population_lines
+from ranef.means.lines import SEVERAL, axis_of, level_lines, population_lines
 from ranef.plot import crowd, labels
 from ranef.plot.axis import line_places, places_of
 from ranef.plot.figures import Size, caption, legend, level_ticks, one
@@ -74,7 +74,7 @@ def trajectories(
 
 
 def _group(fit: Fit) -> str | None:
-    groups = groupings(fit)
+    groups = {name: one for name, one in groupings(fit).items() if not name.startswith(SEVERAL)}
     if not groups:
         return None
     try:
