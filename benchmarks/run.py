@@ -14,6 +14,7 @@ import datetime
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -124,6 +125,12 @@ def report(problem: Problem, results: dict[str, Result]) -> None:
         print("  " + line)
 
 
+def sections_of_others() -> str:
+    """What other programs wrote into the page, between their marks."""
+    old = PAGE.read_text(encoding="utf-8") if PAGE.exists() else ""
+    return "".join(f"\n{found[0]}\n" for found in re.finditer(r"<!-- (\w+): begin -->.*?<!-- \1: end -->", old, re.DOTALL))
+
+
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="without the problems of a million rows")
@@ -146,7 +153,8 @@ def main() -> int:
         when = datetime.date.today().isoformat()
         machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
         PAGE.parent.mkdir(parents=True, exist_ok=True)
-        PAGE.write_text(markdown(chosen, table, command=command.strip(), when=when, machine=machine), encoding="utf-8")
+        text = markdown(chosen, table, command=command.strip(), when=when, machine=machine)
+        PAGE.write_text(text.rstrip() + "\n" + sections_of_others(), encoding="utf-8")
         print(f"\nwritten: {PAGE.relative_to(Path.cwd()) if PAGE.is_relative_to(Path.cwd()) else PAGE.name}")
     failed = [name for name, results in table.items() if any(line.startswith("FAILS") for line in gate_of(name, results))]
     return 1 if failed else 0
