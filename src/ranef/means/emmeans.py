@@ -23,6 +23,9 @@ class MeansAndContrasts(NamedTuple):
     def __repr__(self) -> str:
         return f"{self.means}\n\n{self.contrasts}"
 
+    def _repr_html_(self) -> str:
+        return self.means._repr_html_() + self.contrasts._repr_html_()
+
 
 def emmeans(
     model: Any,

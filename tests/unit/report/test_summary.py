@@ -151,3 +151,10 @@ def test_the_style_of_a_fragment_touches_nothing_else(fits):
     selectors = [selector.strip() for rule in re.findall(r"([^{}]+)\{", style) for selector in rule.split(",")]
     assert selectors
     assert all(selector.startswith(("div.ranef.ranef", "@media")) for selector in selectors)
+
+
+def test_means_with_contrasts_show_both_tables_in_a_notebook(fits):
+    import ranef
+
+    html = ranef.emmeans(fits["full"], "pairwise ~ Machine")._repr_html_()
+    assert html.count("<caption>") == 2
