@@ -28,6 +28,7 @@ from ranef.core.layout import Layout
 from ranef.core.mivque import mivque_start
 from ranef.core.pieces import LinAlgError, Pieces, differentiate
 from ranef.core.plain import Plain
+from ranef.core.residual.clusters import components
 from ranef.core.residual.engine import ResidualEngine
 from ranef.core.residual.marginal import Marginal
 from ranef.core.residual.rows import RowCovariance
@@ -45,6 +46,8 @@ Index = NDArray[np.intp]
 SMALLEST = 1e-300
 MANY = 3  # perfect correlations, beyond which they are counted
 SMALL = 50  # the order of matrices below which the BLAS uses one thread of its own accord
+CLUSTER = 300  # rows that are not independent, beyond which their covariance matrix is not formed
+DEAR = 1e8  # floating-point operations of an evaluation, beyond which few starts are compared
 FEW_STARTS = 8  # candidates for residual parameters from which a search begins anew
 FEW = 80  # effects that are cheaper in one dense matrix than by structure
 DIFFERENCE = 1e-4  # of a parameter's size: the error of a central difference is about its square, the rounding 1e-16 over it
@@ -290,7 +293,8 @@ class Criterion:
             return residual_starts(self, np.zeros(0), 1.0)
         plain = Criterion.of_gram(self.gram, self.reml)
         theta = minimise(plain).theta
-        return residual_starts(self, theta, float(np.sqrt(plain.pieces(theta, 0).gls.pwrss / plain.nu)))
+        found = residual_starts(self, theta, float(np.sqrt(plain.pieces(theta, 0).gls.pwrss / plain.nu)))
+        return itertools.islice(found, 3) if self.effort > DEAR else found
 
     def completed(self, theta: Array) -> Array:
         """The parameters of random effects, completed by the start of a residual structure."""
@@ -324,6 +328,12 @@ class Criterion:
 
 def choose_residual_engine(gram: Gram, covariance: RowCovariance) -> ResidualEngine:
     """By the size of the clusters of rows that are not independent."""
+    design, blocks = gram.standard.design, gram.layout.blocks
+    codes = [design.terms[block.parts[0].term].group.codes for block in blocks]
+    if blocks and int(np.bincount(components([covariance.term.subject.codes, *codes], gram.nobs)).max()) > CLUSTER:
+        from ranef.core.residual.crossed import Crossed  # with scipy.sparse
+
+        return Crossed.of(gram, covariance)
     return Marginal.of(gram, covariance)
 
 

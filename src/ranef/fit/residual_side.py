@@ -89,14 +89,13 @@ def normalized(fit: Fit, values: Array, marginal: bool) -> Array:
     """(n,) values (n,) on the user's scale times the inverse of the Cholesky factor of their covariance, subject by subject."""
     weights = fit.model.design.weights
     scaled = values / unit_of(fit) if weights is None else values * np.sqrt(weights) / unit_of(fit)
-    return _engine(fit).normalized(fit.solution.factors, scaled, marginal)
-
-
-def _engine(fit: Fit) -> Marginal:
     engine = fit.solution.structured
-    if not isinstance(engine, Marginal):
-        raise ModelError("Normalized marginal residuals need the whole covariance matrix, which crossed factors make too large.")
-    return engine
+    if marginal and not isinstance(engine, Marginal):
+        raise ModelError(
+            "Normalized marginal residuals need the whole covariance matrix, which factors that join so many rows make too large.",
+            hint='residuals("normalized") without level="marginal" needs no such matrix.',
+        )
+    return engine.normalized(fit.solution.factors, scaled, marginal)
 
 
 def residual_parameters(fit: Fit, level: float = 0.95) -> Table:

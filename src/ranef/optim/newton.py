@@ -62,6 +62,8 @@ def descend(trace: Trace, start: Array, known: Known | None = None, note: str = 
         return Descent(at, np.inf)
     saddle, dear = False, not at.exact
     for _ in range(LIMIT):
+        if trace.evaluations > trace.problem.most:
+            break
         model = propose(at)
         saddle = saddle or model.saddle
         enough = DECREMENT_DEAR if dear and at.exact else DECREMENT

@@ -48,6 +48,10 @@ class ResidualEngine(Protocol):
         """What the variances of residuals are made of, row by row."""
         ...
 
+    def normalized(self, factors: list[Array], values: Array, marginal: bool) -> Array:
+        """(n,) L^-1 values with L L' = R, or V where `marginal`: uncorrelated, of variance one."""
+        ...
+
     def drawn(self, rng: np.random.Generator) -> Array:
         """(n,) residuals drawn from R."""
         ...
@@ -68,19 +72,16 @@ class RowMoments:
         return cls(*np.empty((5, n)))
 
     def fill(self, rows: Index, pattern: Index, R: Array, V: Array, inverse: Array, fixed: Array) -> None:
-        """From R (U, n, n) of each pattern, the own blocks of V and of V^-1, and the rows of V^-1[X L^-T, y - X gamma].
+        """From the own blocks (U, n, n) of R, V and V^-1 of each pattern, and the rows of V^-1[X L^-T, y - X gamma].
 
-        `pattern` (C,) tells those of each cluster in `rows` (C, n); blocks of V^-1 may be given for each cluster.
+        `pattern` (C,) tells that of each cluster in `rows` (C, n).
         """
-        each = pattern if len(inverse) == len(R) else np.arange(len(rows))
-        RA = R @ inverse if len(inverse) == len(R) else R[pattern] @ inverse
-        self.noise[rows], self.total[rows] = diagonal(R)[pattern], diagonal(V)[each]
-        X = fixed[rows][:, :, :-1]
+        RA, X = R @ inverse, fixed[rows][:, :, :-1]
         RX = R[pattern] @ X
-        self.P[rows] = diagonal(inverse)[each] - np.einsum("cnr,cnr->cn", X, X)
-        self.share[rows] = diagonal(RA)[each] - np.einsum("cnr,cnr->cn", RX, X)
-        RAR = RA @ R if len(inverse) == len(R) else RA @ R[pattern]
-        self.spread[rows] = diagonal(RAR)[each] - np.einsum("cnr,cnr->cn", RX, RX)
+        self.noise[rows], self.total[rows] = diagonal(R)[pattern], diagonal(V)[pattern]
+        self.P[rows] = diagonal(inverse)[pattern] - np.einsum("cnr,cnr->cn", X, X)
+        self.share[rows] = diagonal(RA)[pattern] - np.einsum("cnr,cnr->cn", RX, X)
+        self.spread[rows] = diagonal(RA @ R)[pattern] - np.einsum("cnr,cnr->cn", RX, RX)
 
 
 def diagonal(matrices: Array) -> Array:

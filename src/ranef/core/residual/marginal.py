@@ -143,9 +143,9 @@ class Marginal:
 
     def pieces(self, factors: list[Array], order: int) -> Pieces:
         omegas = [lam @ lam.T for lam in factors]
-        roots = [_cholesky(cells.covariance(omegas, self.residuals)) for cells in self.cells]
+        roots = [cholesky(cells.covariance(omegas, self.residuals)) for cells in self.cells]
         logdet = 2.0 * sum(float(cells.batch.count @ _log_diagonal(root)) for cells, root in zip(self.cells, roots, strict=True))
-        inverses = [_inverse(root) for root in roots]
+        inverses = [inverse_of(root) for root in roots]
         halves = [inverse[cells.pattern] @ cells.w for cells, inverse in zip(self.cells, inverses, strict=True)]
         r1 = self.gram.rank + 1
         gls = Gls.of(sum((half.reshape(-1, r1).T @ half.reshape(-1, r1) for half in halves), np.zeros((r1, r1))))
@@ -170,11 +170,11 @@ class Marginal:
             counted = A * cells.batch.count[:, None, None]
             t += slopes.reshape(K, -1) @ counted.ravel()
             if products is None:
-                F += _forms(slopes, B, cells.pattern)
+                F += quadratic_forms(slopes, B, cells.pattern)
             else:
                 products += self._visit_products(cells, B)
             if order >= 2:
-                fixed, rest = (_outer_sums(part, cells.pattern, len(A)) for part in (B[:, :, :-1], B[:, :, -1:]))
+                fixed, rest = (outer_sums(part, cells.pattern, len(A)) for part in (B[:, :, :-1], B[:, :, -1:]))
                 moved = slopes @ A  # V_d V^-1
                 flat = moved.reshape(K, -1)
                 h += flat @ (cells.batch.count[:, None, None] * moved.swapaxes(2, 3)).reshape(K, -1).T
@@ -211,14 +211,14 @@ class Marginal:
         R = self.covariance.size
         quadratic, curved = np.zeros((r, r)), np.zeros((r, r))
         for cells in self.cells:
-            inverse = _inverse(_cholesky(cells.covariance(omegas, self.residuals)))
+            inverse = inverse_of(cholesky(cells.covariance(omegas, self.residuals)))
             A = inverse.swapaxes(1, 2) @ inverse
             B = A[cells.pattern] @ (cells.w @ rotation)[:, :, :-1]
             slopes = cells.directions(self.gram.layout.directions, self.residuals)
             inner = ((slopes @ A) @ np.tensordot(W, slopes, 1)).sum(axis=0)
             bent = cells.masked(self.residuals.combined(cells.batch.representative, W[-R:, -R:]))
-            quadratic += _sandwich(B, inner, cells.pattern)
-            curved += _sandwich(B, bent, cells.pattern)
+            quadratic += sandwich(B, inner, cells.pattern)
+            curved += sandwich(B, bent, cells.pattern)
         return (quadratic + quadratic.T) / 2, (curved + curved.T) / 2
 
     def projections(self, factors: list[Array]) -> list[Array]:
@@ -235,7 +235,7 @@ class Marginal:
         """(n, c) V^-1 times values (n, c), row by row of the design."""
         omegas, out = [lam @ lam.T for lam in factors], np.empty_like(values)
         for cells in self.cells:
-            inverse = _inverse(_cholesky(cells.covariance(omegas, self.residuals)))
+            inverse = inverse_of(cholesky(cells.covariance(omegas, self.residuals)))
             A = inverse.swapaxes(1, 2) @ inverse
             out[cells.batch.rows] = A[cells.batch.pattern] @ values[cells.batch.rows]
         return out
@@ -246,7 +246,7 @@ class Marginal:
         fixed = self.solved(factors, self.rows.w @ self.pieces(factors, 0).gls.rotation())
         for cells in self.cells:
             V, R = cells.covariance(omegas, self.residuals), cells.masked(self.residuals.matrix(cells.batch.representative))
-            inverse = _inverse(_cholesky(V))
+            inverse = inverse_of(cholesky(V))
             A = inverse.swapaxes(1, 2) @ inverse
             out.fill(cells.batch.rows, cells.batch.pattern, R, V, A, fixed)
         return out
@@ -256,7 +256,7 @@ class Marginal:
         omegas, out = [lam @ lam.T for lam in factors], np.empty_like(values)
         for cells in self.cells:
             R = cells.masked(self.residuals.matrix(cells.batch.representative))
-            inverse = _inverse(_cholesky(cells.covariance(omegas, self.residuals) if marginal else R))
+            inverse = inverse_of(cholesky(cells.covariance(omegas, self.residuals) if marginal else R))
             rows = cells.batch.rows
             out[rows] = np.einsum("cij,cj->ci", inverse[cells.batch.pattern], values[rows])
         return out
@@ -265,7 +265,7 @@ class Marginal:
         """(n,) residuals drawn from R."""
         out = np.empty(self.gram.nobs)
         for cells in self.cells:
-            root = _cholesky(cells.masked(self.residuals.matrix(cells.batch.representative)))
+            root = cholesky(cells.masked(self.residuals.matrix(cells.batch.representative)))
             rows = cells.batch.rows
             out[rows] = np.einsum("cij,cj->ci", root[cells.batch.pattern], rng.standard_normal(rows.shape))
         return out
@@ -277,7 +277,7 @@ class Marginal:
         if f == g:
             out[rows == columns] = omegas[f]
         for cells in self.cells:
-            inverse = _inverse(_cholesky(cells.covariance(omegas, self.residuals)))
+            inverse = inverse_of(cholesky(cells.covariance(omegas, self.residuals)))
             A = inverse.swapaxes(1, 2) @ inverse
             for wanted, cluster in _pairs_of(cells.batch, self.rows.codes[f], self.rows.codes[g], rows, columns):
                 at = cells.batch.rows[cluster]
@@ -315,14 +315,14 @@ def _sharing(codes: Index) -> Array:
     return (codes[:, :, None] == codes[:, None, :]).astype(float)
 
 
-def _cholesky(V: Array) -> Array:
+def cholesky(V: Array) -> Array:
     try:
         return np.asarray(np.linalg.cholesky(V), dtype=np.float64)
     except np.linalg.LinAlgError:
         raise LinAlgError("V is not positive definite") from None
 
 
-def _inverse(root: Array) -> Array:
+def inverse_of(root: Array) -> Array:
     return np.asarray(np.linalg.inv(root), dtype=np.float64)
 
 
@@ -348,15 +348,18 @@ def _collapse(w: Array, pattern: Index, patterns: int) -> tuple[Array, Index]:
     return np.concatenate(parts).reshape(-1, n, c), np.concatenate(owners)
 
 
-def _forms(slopes: Array, B: Array, pattern: Index) -> Array:
+def quadratic_forms(slopes: Array, B: Array, pattern: Index) -> Array:
     """(K, c, c) sums over clusters of B'V_d B."""
     c = B.shape[2]
     flat = B.reshape(-1, c)
     return np.stack([flat.T @ (slope[pattern] @ B).reshape(-1, c) for slope in slopes])
 
 
-def _outer_sums(B: Array, pattern: Index, patterns: int) -> Array:
+def outer_sums(B: Array, pattern: Index, patterns: int) -> Array:
     """(U, n, n) sums of B B' over the clusters of each pattern."""
+    if patterns == 1:
+        flat = B.swapaxes(0, 1).reshape(B.shape[1], -1)
+        return (flat @ flat.T)[None]
     out = np.zeros((patterns, B.shape[1], B.shape[1]))
     np.add.at(out, pattern, B @ B.swapaxes(1, 2))
     return out
@@ -368,7 +371,7 @@ def _quadratic(moved: Array, slopes: Array, spread: Array) -> Array:
     return moved.reshape(K, -1) @ (slopes @ spread).swapaxes(2, 3).reshape(K, -1).T
 
 
-def _sandwich(B: Array, inner: Array, pattern: Index) -> Array:
+def sandwich(B: Array, inner: Array, pattern: Index) -> Array:
     """(r, r) sums over clusters of B' inner B."""
     r = B.shape[2]
     return B.reshape(-1, r).T @ (inner[pattern] @ B).reshape(-1, r)
