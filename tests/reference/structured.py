@@ -58,7 +58,7 @@ def _correlation(text: str, variance: str | None) -> str:
 
 
 @cache
-def fitted_structure(case_id: str) -> ranef.Fit:
+def fitted_structure(case_id: str) -> Any:
     case = reference_case(case_id)
     formula = case["formula"]
     if case_id in RANDOM:

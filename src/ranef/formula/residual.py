@@ -174,7 +174,7 @@ def _structure(piece: _Piece, known: Vocabulary) -> tuple[tuple[Ordering, ...], 
             subject = _subject(owner[0])
         options = dict(_option(entry) for entry in rest)
         by = _grouping(options.pop("by", None)) or by
-        numbers = tuple((key, float(value)) for key, value in options.items() if isinstance(value, int | float))
+        numbers = tuple((key, value) for key, value in options.items() if isinstance(value, int | float))
         orderings.append(Ordering(name, _positions(order), numbers))
     if not subject:
         raise piece.error("The structure names no subject.", "Rows of different subjects are independent: ar1(visit | subject).")

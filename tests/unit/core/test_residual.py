@@ -10,6 +10,7 @@ import ranef
 from ranef.core.criterion import Criterion
 from ranef.core.residual.crossed import Crossed
 from ranef.core.residual.marginal import Marginal
+from ranef.fit.fit import Fit
 from ranef.fit.residual_side import relative_noise
 
 STRUCTURES = [
@@ -18,7 +19,7 @@ STRUCTURES = [
     "cor(visit | id)", "car1(day | id)", "sp_exp(day | id)", "sp_gau(day | id) + nugget", "sp_sph(day | id)", "sp_pow(day | id)",
     "mat(day | id)", "ou(day | id)", "un(visit | id, by=arm)", "sp_exp(day | id) + nugget", "power(day)", "ident(arm)",
     "cs(visit | id) * ident(arm)", "ar1(visit | id) * power(day)", "ar1(visit | id) * exponential(day)",
-    "car1(day | id) * constpower(day)",
+    "constpower(day)",
 ]  # fmt: skip
 RANDOM = ["y ~ x * arm", "y ~ x * arm + (1 | id)", "y ~ x + (x | site)", "y ~ x + (1 | item) + (x | id)"]
 
@@ -41,11 +42,12 @@ def trial() -> pd.DataFrame:
             "w": rng.uniform(0.5, 2.0, size=120),
         }
     )
-    data["y"] = 1.0 + 0.5 * data["x"] + rng.normal(size=6)[data["site"]] + noise.T.ravel()
+    random = rng.normal(size=6)[data["site"]] + rng.normal(size=7)[data["item"]]
+    data["y"] = 1.0 + 0.5 * data["x"] + random + noise.T.ravel()
     return data[rng.random(120) < 0.85].reset_index(drop=True)
 
 
-def dense(fit: ranef.Fit, theta: np.ndarray) -> float:
+def dense(fit: Fit, theta: np.ndarray) -> float:
     """The criterion from V (n, n) on the user's scale."""
     design, criterion = fit.model.design, fit.criterion
     unit, layout = criterion.gram.standard.unit, criterion.layout
@@ -68,11 +70,11 @@ def dense(fit: ranef.Fit, theta: np.ndarray) -> float:
     return float(value + nu * np.log(2.0 * np.pi) + (np.linalg.slogdet(inner)[1] if criterion.reml else 0.0))
 
 
-def moved(fit: ranef.Fit, seed: int = 0) -> np.ndarray:
+def moved(fit: Fit, seed: int = 0) -> np.ndarray:
     return fit.optimum.theta + 0.05 * np.random.default_rng(seed).normal(size=len(fit.optimum.theta))
 
 
-def crossed(fit: ranef.Fit) -> Criterion:
+def crossed(fit: Fit) -> Criterion:
     return replace(fit.criterion, engine=Crossed.of(fit.criterion.gram, fit.criterion.residual))
 
 
@@ -108,11 +110,13 @@ def test_derivatives_with_random_effects(trial, formula, residual):
 
 
 def _derivatives(criterion: Criterion, theta: np.ndarray) -> None:
-    at, step = criterion.evaluate(theta, 3), 1e-5
+    at = criterion.evaluate(theta, 3)
     gradient, hessian = np.empty(len(theta)), np.empty((len(theta), len(theta)))
-    for i, direction in enumerate(step * np.eye(len(theta))):
-        up, down = criterion.evaluate(theta + direction, 1), criterion.evaluate(theta - direction, 1)
-        gradient[i], hessian[i] = (up.value - down.value) / (2 * step), (up.gradient - down.gradient) / (2 * step)
+    for i, direction in enumerate(np.eye(len(theta))):
+        up, down = (criterion.evaluate(theta + h * direction, 0).value for h in (1e-5, -1e-5))
+        gradient[i] = (up - down) / 2e-5
+        up, down = (criterion.evaluate(theta + h * direction, 1).gradient for h in (1e-6, -1e-6))
+        hessian[i] = (up - down) / 2e-6
     scale = np.abs(hessian).max()
     np.testing.assert_allclose(at.gradient, gradient, rtol=1e-6, atol=1e-6 * scale)
     np.testing.assert_allclose(at.hessian, hessian, rtol=1e-6, atol=1e-6 * scale)
@@ -186,7 +190,7 @@ def test_kenward_roger_is_that_of_dense_algebra(trial, residual, formula):
     assert criterion.scale == 1.0
 
 
-def _dense_covariance(fit: ranef.Fit, theta: np.ndarray) -> np.ndarray:
+def _dense_covariance(fit: Fit, theta: np.ndarray) -> np.ndarray:
     design, criterion = fit.model.design, fit.criterion
     unit, layout, term = criterion.gram.standard.unit, criterion.layout, design.residual
     R = criterion.residual.at(theta[layout.size :]).matrix(np.arange(design.nobs)[None])[0]
@@ -194,6 +198,8 @@ def _dense_covariance(fit: ranef.Fit, theta: np.ndarray) -> np.ndarray:
     for f, part in layout.parts:
         own = design.terms[part.term]
         z = np.ones((design.nobs, 1)) if own.z is None else own.z
-        root = unit * np.linalg.solve(criterion.gram.z_map(f)[part.columns, part.columns], part.covariance.factor(theta[part.theta]))
+        root = unit * np.linalg.solve(
+            criterion.gram.z_map(f)[part.columns, part.columns], part.covariance.factor(theta[part.theta])
+        )
         V += (z @ root @ root.T @ z.T) * (own.group.codes[:, None] == own.group.codes)
     return V
