@@ -158,7 +158,7 @@ GLOSSARY: dict[str, Column] = {
     "epsilon_hf": Column("Eps. (HF)", "fraction", "Huynh and Feldt's factor of the degrees of freedom"),
     "p_gg": Column("p (GG)", "p", "p value with Greenhouse and Geisser's degrees of freedom"),
     "p_hf": Column("p (HF)", "p", "p value with Huynh and Feldt's degrees of freedom"),
-    "p_mixture": Column("p (mixture)", "p", "p value by the mixture of chi-squares of zero and one df"),
+    "p_mixture": Column("p (mixture)", "p", "asymptotic p value by the mixture of chi-squares of variances on the boundary"),
     "assumption": Column("Assumption", "text", "what the model takes for granted"),
     "check": Column("Check", "text", "the test or measure that looks at it"),
     "verdict": Column("Verdict", "text", "fine, look, concern or not tested; by the size of the effect and its p value"),

@@ -12,13 +12,14 @@ from ranef.errors import ModelError
 from ranef.fit.methods import DDF
 from ranef.inference.comparable import deviance_of, on_one_likelihood, refuse_different_data
 from ranef.inference.conditional_aic import conditional_aic
-from ranef.inference.mixture import BoundaryP, boundary_p
 from ranef.inference.nested import cone_between, restriction
+from ranef.inference.reference import Kind, RatioP, Reference, no_test, ratio_p
 from ranef.table import Table
 
 if TYPE_CHECKING:
     from ranef.fit.fit import Fit
 
+HEADINGS = {"statistic": "Chi-sq.", "p_mixture": "Mixture p"}
 LOWER = 1e-5  # relative to the deviance: a larger model that fits worse than this has not found its optimum
 
 
@@ -27,7 +28,8 @@ def compare(
     test: Literal["lrt", "f"] = "lrt",
     ddf: str | None = None,
     names: Sequence[str] | None = None,
-    draws: int = 10_000,
+    reference: Kind = "auto",
+    draws: int | None = None,
     seed: int = 1,
 ) -> Table:
     """Compare models fitted to the same rows, each with the next smaller one.
@@ -38,19 +40,25 @@ def compare(
         Two or more; ordered by their number of parameters.
     test
         ``"lrt"``: likelihood ratio tests. Models whose fixed parts differ are refitted by maximum likelihood; the table says so.
-        p values account for variances on the boundary; ``p_naive`` does not. ``"f"``: F tests of the fixed part, with ``ddf``.
+        ``"f"``: F tests of the fixed part, with ``ddf``.
     ddf
         Method of the degrees of freedom of F tests; that of the larger fit if not given.
     names
         Of the models; numbers if not given.
+    reference
+        Where p values come from. ``"auto"``: the exact distribution of the ratio where it is known (regressions; one variance
+        against none), else refits of both models to data simulated under the smaller one, and for models that are too large for
+        that in a second or two the asymptotic mixture of chi-squares. ``"simulated"``: refits however long they take.
+        ``"asymptotic"``: the mixture. The notes say what was used, with its Monte Carlo error.
     draws, seed
-        Of the simulation, where a p value needs one; the note gives its Monte Carlo error.
+        Of the simulation. By default 10,000 draws of an exact distribution or a mixture, and up to 1,000 simulated data sets.
 
     Returns
     -------
     Table
-        model npar llf aic aicc bic caic weight statistic df p_value p_naive. ``caic`` is the conditional AIC, ``weight`` Akaike's
-        weight. Models that are not nested are not tested.
+        model npar llf aic aicc bic caic weight statistic df p_value p_mixture p_naive. ``p_mixture`` is asymptotic and accounts for
+        variances on the boundary, ``p_naive`` does not. ``caic`` is the conditional AIC, ``weight`` Akaike's weight. Models that
+        are not nested are not tested.
 
     Raises
     ------
@@ -87,24 +95,25 @@ def compare(
     chosen, labels = [fits[i] for i in order], [labels[i] for i in order]
     refuse_different_data(chosen, labels)
     if test == "lrt":
-        return _by_likelihood(chosen, labels, draws, seed)
+        return _by_likelihood(chosen, labels, Reference(reference, draws, seed))
     if test == "f":
         return _by_f(chosen, labels, ddf)
     raise ModelError(f"test={test!r} is not known.", hint='Use "lrt" or "f".')
 
 
-def _by_likelihood(fits: list[Fit], labels: list[str], draws: int, seed: int) -> Table:
+def _by_likelihood(fits: list[Fit], labels: list[str], reference: Reference) -> Table:
     used, said = on_one_likelihood(fits, labels)
     reml = said.startswith("Restricted")
     columns = criteria(used, labels, reml)
-    tests = [ratio_test(small, large, reml, draws, seed) for small, large in pairwise(used)]
+    tests = [ratio_test(small, large, reml, reference) for small, large in pairwise(used)]
     columns["statistic"] = [None, *(ratio for ratio, _, _ in tests)]
     columns["df"] = [None, *(df for _, df, _ in tests)]
-    columns["p_value"] = [None, *(p.p for _, _, p in tests)]
+    columns["p_value"] = [None, *(p.value for _, _, p in tests)]
+    columns["p_mixture"] = [None, *(p.mixture for _, _, p in tests)]
     columns["p_naive"] = [None, *(p.naive for _, _, p in tests)]
     told = [f"{labels[i + 1]} against {labels[i]}: {p.words}." for i, (_, _, p) in enumerate(tests)]
     notes = (*_formulas(fits, labels), said, *told)
-    return Table(columns, "Comparison of models", notes, fits[0].model.rows.frame, headings={"statistic": "Chi-sq."})
+    return Table(columns, "Comparison of models", notes, fits[0].model.rows.frame, headings=HEADINGS)
 
 
 def criteria(fits: Sequence[Fit], labels: Sequence[str], reml: bool) -> dict[str, Any]:
@@ -128,7 +137,7 @@ def criteria(fits: Sequence[Fit], labels: Sequence[str], reml: bool) -> dict[str
     }
 
 
-def ratio_test(small: Fit, large: Fit, reml: bool, draws: int, seed: int) -> tuple[float, int | None, BoundaryP]:
+def ratio_test(small: Fit, large: Fit, reml: bool, reference: Reference) -> tuple[float, int | None, RatioP]:
     """(chi-squared, parameters tested, p): NaN where the models are not nested."""
     df = large.npar - small.npar
     here = deviance_of(small, reml)
@@ -136,14 +145,10 @@ def ratio_test(small: Fit, large: Fit, reml: bool, draws: int, seed: int) -> tup
     cone = cone_between(small, large) if df > 0 else None
     if cone is None:
         same = "as many parameters" if df == 0 else "no nested model"
-        return np.nan, None, BoundaryP(np.nan, np.nan, f"no test ({same})")
+        return np.nan, None, no_test(f"no test ({same})")
     if ratio < -LOWER * (1.0 + abs(here)):
-        return ratio, df, BoundaryP(np.nan, np.nan, "no test (the larger model fits worse: it has not reached its optimum)")
-    found = boundary_p(ratio, cone, draws=draws, seed=seed)
-    if small.is_singular and cone.orders:
-        words = f"{found.words}; approximate, since variances of the smaller model are zero too"
-        found = BoundaryP(found.p, found.naive, words, found.error)
-    return max(ratio, 0.0), df, found
+        return ratio, df, no_test("no test (the larger model fits worse: it has not reached its optimum)")
+    return max(ratio, 0.0), df, ratio_p(ratio, cone, small, large, reml=reml, reference=reference)
 
 
 def _by_f(fits: list[Fit], labels: list[str], ddf: str | None) -> Table:

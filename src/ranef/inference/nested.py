@@ -7,6 +7,7 @@ the positive semi-definite matrices of the effects that only the larger model ha
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -63,7 +64,7 @@ class Placed:
 def cone_between(small: Fit, large: Fit) -> Cone | None:
     """The cone of what only the larger model has; None where the models are not nested."""
     fixed = restriction(small, large)
-    placed, residual = _placements(small, large), free_residual_parameters(small, large)
+    placed, residual = placements(small, large), free_residual_parameters(small, large)
     if fixed is None or placed is None or residual is None:
         return None
     directions = [_directions(one) for one in placed]
@@ -76,6 +77,16 @@ def cone_between(small: Fit, large: Fit) -> Cone | None:
 
 def restriction(small: Fit, large: Fit) -> Array | None:
     """(q, p) L such that L beta = 0 in the larger model says that its mean is one of the smaller; None where nothing says that."""
+    C = fixed_part(small, large)
+    if C is None:
+        return None
+    left, values, _ = np.linalg.svd(C)
+    rank = int(np.sum(values > 1e-9)) if len(values) else 0
+    return np.asarray(left[:, rank:].T @ orthonormal_columns(large.criterion.gram.standard))
+
+
+def fixed_part(small: Fit, large: Fit) -> Array | None:
+    """(r, r_small) the smaller model's columns, of unit length, in the larger's orthonormal ones; None where they are not there."""
     standard = large.criterion.gram.standard
     X = standard.fixed() if standard.orthonormal is not None else np.linalg.solve(standard.upper.T, standard.fixed().T).T
     smaller = small.model.design.X[:, list(small.criterion.gram.standard.kept)]
@@ -84,14 +95,11 @@ def restriction(small: Fit, large: Fit) -> Array | None:
         X, smaller = X * root, smaller * root
     size = np.linalg.norm(smaller, axis=0)
     C = X.T @ (smaller / np.where(size > 0, size, 1.0))
-    if np.any(1.0 - np.linalg.norm(C, axis=0)[size > 0] > INSIDE):
-        return None
-    left, values, _ = np.linalg.svd(C)
-    rank = int(np.sum(values > 1e-9)) if len(values) else 0
-    return np.asarray(left[:, rank:].T @ orthonormal_columns(standard))
+    return None if np.any(1.0 - np.linalg.norm(C, axis=0)[size > 0] > INSIDE) else np.asarray(C)
 
 
-def _placements(small: Fit, large: Fit) -> list[Placed] | None:
+def placements(small: Fit, large: Fit) -> list[Placed] | None:
+    """Where the terms of the smaller model are among those of the larger, term by term of the larger; None if not all are."""
     terms = large.model.design.terms
     found: list[list[tuple[int, Array]]] = [[] for _ in terms]
     for i, term in enumerate(small.model.design.terms):
@@ -214,17 +222,21 @@ def _metric(small: Fit, large: Fit, placed: list[Placed], directions: list[Direc
     return np.asarray(reduced * np.outer(scale[q:], scale[q:]))
 
 
-def _embedded(small: Fit, large: Fit, placed: list[Placed]) -> list[Array]:
+def _embedded(small: Fit, large: Fit, placed: Sequence[Placed]) -> list[Array]:
     """Roots of the covariances of the smaller model as covariances of the larger, in its standardised units."""
-    roots = {}
-    for f, part in small.criterion.layout.parts:
-        roots[part.term] = small.solution.root(f)[part.columns, part.columns]
+    roots = {part.term: small.solution.root(f)[part.columns, part.columns] for f, part in small.criterion.layout.parts}
+    return embed(large, placed, roots)
+
+
+def embed(large: Fit, placed: Sequence[Placed], roots: Mapping[int, Array]) -> list[Array]:
+    """Per block (k, k): roots on the user's scale of terms of the smaller model, in the standardised units of the larger."""
     out = [np.zeros((block.width, block.width)) for block in large.criterion.layout.blocks]
     for (f, part), one in zip(large.criterion.layout.parts, placed, strict=True):
         at = 0
         for term, _, width in one.parts:
             columns = slice(part.columns.start + at, part.columns.start + at + width)
-            out[f][part.columns, columns] = one.basis[:, at : at + width] @ roots[term]
+            if term in roots:
+                out[f][part.columns, columns] = one.basis[:, at : at + width] @ roots[term]
             at += width
     return [large.criterion.gram.z_map(f) @ root for f, root in enumerate(out)]
 

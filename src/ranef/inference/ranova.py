@@ -14,18 +14,20 @@ from ranef.errors import ModelError
 from ranef.fit.rows import needs_rows
 from ranef.formula import Bar, Formula, Term, bar_text, format, term_label
 from ranef.inference.comparable import deviance_of
-from ranef.inference.compare import ratio_test
+from ranef.inference.compare import HEADINGS, ratio_test
+from ranef.inference.reference import Kind, Reference
 from ranef.table import Table
 
 if TYPE_CHECKING:
     from ranef.fit.fit import Fit
 
 
-def ranova(fit: Fit, *, draws: int = 10_000, seed: int = 1) -> Table:
-    """Test every random effect: term npar llf aic statistic df p_value p_naive; the first row is the model itself.
+def ranova(fit: Fit, *, reference: Kind = "auto", draws: int | None = None, seed: int = 1) -> Table:
+    """Test every random effect: term npar llf aic statistic df p_value p_mixture p_naive; the first row is the model itself.
 
-    p values account for variances on the boundary, `p_naive` does not (lmerTest's). Raises ModelError for a model without random
-    effects, or without its rows.
+    `reference`, `draws` and `seed` say where p values come from, as in `compare`. `p_mixture` is asymptotic and accounts for
+    variances on the boundary, `p_naive` does not (lmerTest's). Raises ModelError for a model without random effects, or without
+    its rows.
 
     Examples
     --------
@@ -51,18 +53,19 @@ def ranova(fit: Fit, *, draws: int = 10_000, seed: int = 1) -> Table:
     if not fit.model.design.terms:
         raise ModelError("The model has no random effects to test.")
     needs_rows(fit, "ranova()")
+    asked = Reference(reference, draws, seed)
     columns: dict[str, list[Any]] = {
-        name: [] for name in ("term", "npar", "llf", "aic", "statistic", "df", "p_value", "p_naive")
+        name: [] for name in ("term", "npar", "llf", "aic", "statistic", "df", "p_value", "p_mixture", "p_naive")
     }  # fmt: skip
-    _add(columns, "<none>", fit, fit.reml, (None, None, None, None))
+    _add(columns, "<none>", fit, fit.reml, (None,) * 5)
     notes = [f"{'Restricted' if fit.reml else 'Full'} likelihoods."]
     for label, formula in reductions(fit.model.schema.formula):
         smaller = fit.update(formula=format(formula))
-        ratio, df, p = ratio_test(smaller, fit, fit.reml, draws, seed)
-        _add(columns, label, smaller, fit.reml, (ratio, df, p.p, p.naive))
+        ratio, df, p = ratio_test(smaller, fit, fit.reml, asked)
+        _add(columns, label, smaller, fit.reml, (ratio, df, p.value, p.mixture, p.naive))
         notes.append(f"{label}: {p.words}.")
     title = "Likelihood ratio tests of the random effects"
-    return Table(columns, title, tuple(notes), fit.model.rows.frame, headings={"statistic": "Chi-sq."})
+    return Table(columns, title, tuple(notes), fit.model.rows.frame, headings=HEADINGS)
 
 
 def _add(columns: dict[str, list[Any]], label: str, fit: Fit, reml: bool, tested: tuple[Any, ...]) -> None:

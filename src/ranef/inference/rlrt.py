@@ -38,6 +38,9 @@ GRID = 120  # values of log lambda
 REFINEMENTS = 4
 ROUNDING = 1e-8  # a likelihood ratio below this is zero
 NULL = 1e-10
+SAME = 1e-9  # relative difference of eigenvalues that are equal
+
+Spectrum = tuple[Array, Array]  # distinct eigenvalues and their multiplicities
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,19 +154,26 @@ def eigenvalues(gram: Gram) -> tuple[Array, Array]:
 
 def null_draws(mu: Array, xi: Array, dof: int, factor: int, n: int, rng: np.random.Generator) -> Array:
     """(n,) draws of sup over lambda of factor log(1 + N / D) - sum log(1 + lambda xi)."""
-    live = mu[mu > 0]
-    top = float(live.max(initial=1.0))
+    live, count = _distinct(mu[mu > 0])
+    top, rank = float(live.max(initial=1.0)), int(count.sum())
     log_lambda = np.linspace(np.log(1e-4 / top), np.log(1e5 / max(float(live.min(initial=top)), 1e-6 * top)), GRID)
     out = np.empty(n)
     for start in range(0, n, CHUNK):
         size = min(CHUNK, n - start)
-        squares = rng.chisquare(1.0, (size, len(live)))
-        rest = rng.chisquare(dof - len(live), size) if dof > len(live) else np.zeros(size)
-        out[start : start + size] = _supremum(squares, rest, live, xi, factor, log_lambda)
+        squares = rng.chisquare(count, (size, len(live)))
+        rest = rng.chisquare(dof - rank, size) if dof > rank else np.zeros(size)
+        out[start : start + size] = _supremum(squares, rest, live, _distinct(xi), factor, log_lambda)
     return out
 
 
-def _supremum(squares: Array, rest: Array, mu: Array, xi: Array, factor: int, log_lambda: Array) -> Array:
+def _distinct(values: Array) -> tuple[Array, Array]:
+    """Eigenvalues, and how many there are of each: balanced designs have one or two."""
+    ordered = np.sort(values)
+    new = np.append(True, np.diff(ordered) > SAME * ordered[1:]) if len(ordered) else np.zeros(0, dtype=bool)
+    return ordered[new], np.diff(np.append(np.flatnonzero(new), len(ordered))).astype(float)
+
+
+def _supremum(squares: Array, rest: Array, mu: Array, xi: Spectrum, factor: int, log_lambda: Array) -> Array:
     """The best value of a grid, refined by parabolas in log lambda; zero is the value at lambda = 0."""
     values = _ratio(squares, rest, mu, xi, factor, np.exp(log_lambda))
     at = np.clip(np.argmax(values, axis=1), 1, len(log_lambda) - 2)
@@ -182,16 +192,16 @@ def _supremum(squares: Array, rest: Array, mu: Array, xi: Array, factor: int, lo
     return np.maximum(best, 0.0)
 
 
-def _ratio(squares: Array, rest: Array, mu: Array, xi: Array, factor: int, lambdas: Array) -> Array:
+def _ratio(squares: Array, rest: Array, mu: Array, xi: Spectrum, factor: int, lambdas: Array) -> Array:
     """(size, grid) the likelihood ratio at each lambda of the grid."""
     shrunk = 1.0 / (1.0 + np.outer(mu, lambdas))
     D = squares @ shrunk + rest[:, None]
     total = squares.sum(axis=1) + rest
-    return factor * np.log(total[:, None] / D) - np.log1p(np.outer(xi, lambdas)).sum(axis=0)
+    return factor * np.log(total[:, None] / D) - xi[1] @ np.log1p(np.outer(xi[0], lambdas))
 
 
-def _each(squares: Array, rest: Array, mu: Array, xi: Array, factor: int, lambdas: Array) -> Array:
+def _each(squares: Array, rest: Array, mu: Array, xi: Spectrum, factor: int, lambdas: Array) -> Array:
     """(size,) the likelihood ratio at a lambda of its own for each draw."""
     D = np.einsum("ns,ns->n", squares, 1.0 / (1.0 + lambdas[:, None] * mu)) + rest
     total = squares.sum(axis=1) + rest
-    return factor * np.log(total / D) - np.log1p(lambdas[:, None] * xi).sum(axis=1)
+    return factor * np.log(total / D) - np.log1p(lambdas[:, None] * xi[0]) @ xi[1]

@@ -177,11 +177,74 @@ class TestLikelihoods:
     def test_a_simulated_p_value_tells_its_error(self, data: pd.DataFrame) -> None:
         table = ranef.compare(ranef.lm("y ~ x", data), ranef.lmm("y ~ x + (x | g)", data), draws=500, seed=3)
         assert any("500 simulated directions (seed 3), Monte Carlo error" in note for note in table.notes)
+        assert any("500 data sets simulated under the smaller model (seed 3)" in note for note in table.notes)
 
     def test_a_singular_smaller_model_is_said(self) -> None:
         data = ranef.datasets.load("Dyestuff2").assign(x=lambda d: np.arange(len(d)) % 5)
         table = ranef.compare(ranef.lmm("Yield ~ x + (1 | Batch)", data), ranef.lmm("Yield ~ x + (x | Batch)", data))
         assert any("approximate" in note for note in table.notes)
+
+
+class TestReferences:
+    """Where p values come from."""
+
+    def test_regressions_have_the_f_test(self, data: pd.DataFrame) -> None:
+        m0, m1 = ranef.lm("y ~ x", data), ranef.lm("y ~ x + a", data)
+        table, f = ranef.compare(m0, m1), ranef.compare(m0, m1, test="f", ddf="residual")
+        assert table["p_value"][1] == pytest.approx(f["p_value"][0], rel=1e-9)
+        assert table["p_naive"][1] == table["p_mixture"][1] == pytest.approx(chi2.sf(table["statistic"][1], 2))
+        assert table.notes[-1].startswith("2 against 1: exact, by F on 2 and ")
+
+    def test_one_variance_has_its_exact_distribution(self) -> None:
+        m = ranef.lmm("Yield ~ 1 + (1 | Batch)", ranef.datasets.load("Dyestuff"))
+        table, exact = ranef.ranova(m), ranef.rlrt(m)
+        assert table["p_value"][1] == pytest.approx(exact.p_value, abs=0.0015)
+        assert table["p_mixture"][1] == pytest.approx(0.5 * table["p_naive"][1])
+        assert table.notes[-1].startswith("(1 | Batch): exact, 10,000 draws (seed 1), Monte Carlo error")
+
+    @pytest.mark.parametrize("reml", [True, False])
+    def test_others_agree_with_the_bootstrap_by_rows(self, reml: bool) -> None:
+        rng = np.random.default_rng(12)
+        g, x = np.repeat(np.arange(7), 6), np.tile(np.arange(6.0), 7)
+        y = rng.normal(size=7)[g] + 0.2 * rng.normal(size=7)[g] * x + rng.normal(size=42)
+        small = pd.DataFrame({"y": y, "x": x, "g": g.astype(str)})
+        m0, m1 = (ranef.lmm(f, small, reml=reml) for f in ("y ~ x + (1 | g)", "y ~ x + (x | g)"))
+        table, rows = ranef.compare(m0, m1, draws=4000), ranef.bootstrap(m0, m1, n=200, seed=2, progress=False)
+        assert 0.001 < table["p_value"][1] < table["p_mixture"][1]
+        assert abs(table["p_value"][1] - rows.p_value) < 4 * rows.std_error
+        assert "data sets simulated under the smaller model" in table.notes[-1]
+
+    def test_the_same_call_gives_the_same_answer(self, data: pd.DataFrame) -> None:
+        m0, m1 = ranef.lmm("y ~ x + (1 | g)", data), ranef.lmm("y ~ x + (1 | g) + (1 | h)", data)
+        first, again, other = (ranef.compare(m0, m1, seed=seed)["p_value"][1] for seed in (1, 1, 2))
+        assert first == again != other
+
+    def test_large_models_and_who_asks_for_it_get_the_mixture(self, data: pd.DataFrame) -> None:
+        rng = np.random.default_rng(1)
+        s, i = rng.integers(0, 150, 900), rng.integers(0, 90, 900)
+        big = pd.DataFrame({"y": rng.normal(size=900), "s": s.astype(str), "i": i.astype(str)})
+        table = ranef.ranova(ranef.lmm("y ~ 1 + (1 | s) + (1 | i)", big))
+        np.testing.assert_array_equal(table["p_value"], table["p_mixture"])
+        assert all("asymptotic: too many random effects to simulate" in note for note in table.notes[1:])
+        m0, m1 = ranef.lmm("y ~ x + (1 | g)", data), ranef.lmm("y ~ x + (x | g)", data)
+        asked = ranef.compare(m0, m1, reference="asymptotic")
+        assert asked["p_value"][1] == asked["p_mixture"][1] == ranef.compare(m0, m1, draws=200)["p_mixture"][1]
+        assert asked.notes[-1].startswith("2 against 1: 1/2 chi2(1) + 1/2 chi2(2)")
+
+    def test_what_would_take_long_is_done_when_asked(self) -> None:
+        rng = np.random.default_rng(1)
+        s, i = rng.integers(0, 70, 400), rng.integers(0, 30, 400)
+        big = pd.DataFrame({"y": rng.normal(size=400), "s": s.astype(str), "i": i.astype(str)})
+        m0, m1 = ranef.lmm("y ~ 1 + (1 | s)", big), ranef.lmm("y ~ 1 + (1 | s) + (1 | i)", big)
+        assert 'reference="simulated" does it' in ranef.compare(m0, m1).notes[-1]
+        assert "100 data sets simulated" in ranef.compare(m0, m1, reference="simulated", draws=100).notes[-1]
+
+    def test_refusals(self, data: pd.DataFrame) -> None:
+        m = ranef.lmm("y ~ x + (1 | g)", data)
+        with pytest.raises(ranef.ModelError, match="reference='exact' is not known"):
+            ranef.ranova(m, reference="exact")
+        with pytest.raises(ranef.ModelError, match="draws=10 must be a number of at least 100"):
+            ranef.ranova(m, draws=10)
 
 
 class TestRefusals:

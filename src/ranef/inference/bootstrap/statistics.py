@@ -14,6 +14,7 @@ squares counts.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -82,23 +83,32 @@ class Sampler:
 
     @classmethod
     def of_levels(cls, levels: Levels, solution: Solution) -> Sampler:
-        sigma, gamma = _sigma(solution), solution.pieces.gls.gamma
-        lower = levels.base.lower
-        half = solution.factors[0].T @ lower
-        spread: Any = sigma * np.linalg.cholesky(np.eye(half.shape[1]) + half.swapaxes(1, 2) @ half)
+        return cls.levels_at(levels, solution.factors[0], solution.pieces.gls.gamma, _sigma(solution))
+
+    @classmethod
+    def levels_at(cls, levels: Levels, lam: Array, gamma: Array, sigma: float) -> Sampler:
+        """One grouping factor, at any root lam (k, any) of the covariance."""
+        lower, gram = levels.base.lower, levels.base.gram
+        half = lam.T @ lower
+        spread: Any = sigma * np.linalg.cholesky(np.eye(half.shape[2]) + half.swapaxes(1, 2) @ half)
         columns = (np.abs(lower).max(axis=1, initial=0.0) > 0).astype(float)  # (U, k)
         rank = int(columns.sum(axis=1) @ levels.base.count)
-        A, root = _root(levels.rest, solution.criterion.gram)
-        df = solution.criterion.gram.nobs - rank - root.shape[1]
+        A, root = _root(levels.rest, gram)
+        df = gram.nobs - rank - root.shape[1]
         return cls(
             levels.E[:, :, :-1] @ gamma, spread, columns[levels.pattern], levels.pattern, levels.noise, gamma, A, root, sigma, df
         )
 
     @classmethod
     def of_dense(cls, engine: Dense, solution: Solution) -> Sampler:
-        sigma, gamma, q = _sigma(solution), solution.pieces.gls.gamma, engine.offsets[-1]
+        return cls.dense_at(engine, solution.factors, solution.pieces.gls.gamma, _sigma(solution))
+
+    @classmethod
+    def dense_at(cls, engine: Dense, factors: Sequence[Array], gamma: Array, sigma: float) -> Sampler:
+        """Several grouping factors, at any roots (k, k) of their covariances."""
+        q = engine.offsets[-1]
         spread = np.empty((q, len(engine.right)))
-        for span, block, lam in zip(engine.spans, engine.gram.layout.blocks, solution.factors, strict=True):
+        for span, block, lam in zip(engine.spans, engine.gram.layout.blocks, factors, strict=True):
             R = engine.right.T[span].reshape(block.levels, block.width, -1)
             spread[span] = sigma * (lam.T @ R).reshape(block.size, -1)
         A, root = _root(engine.rest, engine.gram)
@@ -121,22 +131,38 @@ class Sampler:
             Ey = self.mean + self.sigma * white[: len(self.mean)] + white[len(self.mean) :] @ self.spread
         else:
             white = rng.standard_normal(self.mean.shape)
-            if self.noise.any():
-                self._replace_noise(rng, white)
+            self._replace_noise(rng, white)
             Ey = self.mean + self.live * (self.spread[self.pattern] @ white[:, :, None])[:, :, 0]
         z: Any = self.sigma * rng.standard_normal(self.root.shape[1])
         v, rest = self.root @ z, self.A @ self.gamma
         w = self.sigma**2 * rng.chisquare(self.df) if self.df > 0 else 0.0
         return Ey, np.append(rest + v, self.gamma @ rest + 2.0 * self.gamma @ v + z @ z + w)
 
+    def draws(self, rng: np.random.Generator, b: int) -> tuple[Array, Array]:
+        """b draws at once, of other random numbers: (b, ...) E_y and (b, r+1) last rows of W_0."""
+        if self.pattern is None:
+            noise, effects = rng.standard_normal((b, len(self.mean))), rng.standard_normal((b, len(self.spread)))
+            Ey = self.mean + self.sigma * noise + effects @ self.spread
+        else:
+            white = rng.standard_normal((b, *self.mean.shape))
+            self._replace_noise(rng, white)
+            Ey = self.mean + self.live * (self.spread[self.pattern] @ white[..., None])[..., 0]
+        z: Any = self.sigma * rng.standard_normal((b, self.root.shape[1]))
+        v, rest = z @ self.root.T, self.A @ self.gamma
+        w = self.sigma**2 * rng.chisquare(self.df, b) if self.df > 0 else np.zeros(b)
+        last = self.gamma @ rest + 2.0 * v @ self.gamma + np.einsum("bi,bi->b", z, z) + w
+        return Ey, np.column_stack([rest + v, last])
+
     def _replace_noise(self, rng: np.random.Generator, white: Array) -> None:
         """The last k pseudo-levels of a rotated pattern are the rows of a root of a Wishart sum of squares (Bartlett)."""
-        k = white.shape[1]
+        k = white.shape[-1]
+        below = np.tri(k, k=-1)
         for u in np.flatnonzero(self.noise):
             last = np.flatnonzero(self.pattern == u)[-k:]
-            root = np.tril(rng.standard_normal((k, k)), -1)
-            root[np.arange(k), np.arange(k)] = np.sqrt(rng.chisquare(self.noise[u] - np.arange(k)))
-            white[last] = root.T
+            shape = (*white.shape[:-2], k)
+            root = below * rng.standard_normal((*shape, k))
+            root[..., np.arange(k), np.arange(k)] = np.sqrt(rng.chisquare(self.noise[u] - np.arange(k), shape))
+            white[..., last, :] = root.swapaxes(-1, -2)
 
 
 def _sigma(solution: Solution) -> float:
