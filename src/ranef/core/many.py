@@ -7,7 +7,7 @@ of a level's Z'Z = R R', E = R^-1 Z'[X y], T = Lambda'R, K = I + T'T,
 
 so that responses differ in E_y, in the last row of W_0 and in theta. The formulas are those of `pieces`, `moments` and `single`.
 
-docs/explanation/model-comparison.md, eq. 5-7.
+docs/explanation/model-comparison.md, eq. 4.
 """
 
 from __future__ import annotations
@@ -65,6 +65,7 @@ class Many:
     live: Index  # the directions that the basis spans
     nu: float
     reml: bool
+    scale: float | None = None  # sigma where it is known
 
     @property
     def size(self) -> int:
@@ -127,7 +128,7 @@ class Many:
         lower: Any = np.linalg.cholesky(Wxx)
         z = np.linalg.solve(lower, Wxy[..., None])[..., 0]
         s = np.maximum(Wyy - np.einsum("br,br->b", z, z), SMALLEST)
-        value = logdet + self.nu * np.log(s)
+        value = logdet + (self.nu * np.log(s) if self.scale is None else s / self.scale**2)
         if self.reml:
             value = value + 2.0 * np.log(np.diagonal(lower, axis1=1, axis2=2)).sum(axis=1)
         return _Solved(value, s, factors, inverse, Kx, Ky, lower, z)
@@ -142,9 +143,11 @@ class Many:
         t, F = self._traces(M), self._forms(np.concatenate([Bx, By], axis=3))
         h, e, y = self._products(M, Bx @ Bx.swapaxes(2, 3), By @ By.swapaxes(2, 3))
         a, cross, fixed = F[:, :, r, r], F[:, :, :r, r], F[:, :, :r, :r]
-        average = (self.nu / s)[..., None] * (y - cross @ cross.swapaxes(1, 2))
-        slopes = t - (self.nu / s) * a
-        curvature = 2.0 * average - (self.nu / s**2)[..., None] * a[:, :, None] * a[:, None, :] - h
+        rate = self.nu / s if self.scale is None else np.full_like(s, 1.0 / self.scale**2)
+        slopes = t - rate * a
+        curvature = 2.0 * rate[..., None] * (y - cross @ cross.swapaxes(1, 2)) - h
+        if self.scale is None:
+            curvature = curvature - (rate / s)[..., None] * a[:, :, None] * a[:, None, :]
         if self.reml:
             flat = fixed.reshape(*fixed.shape[:2], r * r)
             slopes = slopes - np.trace(fixed, axis1=2, axis2=3)

@@ -77,14 +77,15 @@ def compare(
     intercepts           4  -893.23  1794.47  1794.69  1807.24  1767.10   0.000
     and slopes           6  -871.81  1755.63  1756.11  1774.79  1711.52   1.000
     <BLANKLINE>
-    Model       Chi-sq.    df       p  Naive p
-    ------------------------------------------
+    Model       Chi-sq.    df       p  Mixture p  Naive p
+    -----------------------------------------------------
     intercepts
-    and slopes    42.84  2.00  <0.001   <0.001
+    and slopes    42.84  2.00  <0.001     <0.001   <0.001
     intercepts: Reaction ~ Days + (1 | Subject)
     and slopes: Reaction ~ Days + (Days | Subject)
     Restricted likelihoods (REML): the models have the same fixed part.
-    and slopes against intercepts: 1/2 chi2(1) + 1/2 chi2(2).
+    and slopes against intercepts: p from the fitted tail of 1,000 simulated data
+    sets (seed 1); asymptotically 1/2 chi2(1) + 1/2 chi2(2).
     """
     if len(fits) < 2:
         raise ModelError("compare() needs two models or more.", hint="For example compare(m0, m1).")

@@ -2,9 +2,9 @@
 
 The larger model's coordinates hold both: the smaller one's fixed columns are X C, its covariances Omega = A Omega_0 A' of the
 larger's random columns. So one draw of the larger model's sufficient statistics serves both criteria, and all draws are refitted at
-once (`core.many`). Neither ratio depends on beta and sigma, which are zero and one.
+once (`core.many`). Neither ratio depends on beta, which is zero, nor on sigma, which is one unless it is known.
 
-docs/explanation/model-comparison.md, eq. 5-7.
+docs/explanation/model-comparison.md, eq. 3-5.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from ranef.core.dense import Dense
 from ranef.core.many import Index, Many, Responses, Values
 from ranef.core.single import Single
 from ranef.covariance.base import Array
+from ranef.covariance.factored import is_linear
 from ranef.inference.bootstrap.statistics import Levels, Sampler
 from ranef.inference.nested import Placed, embed, fixed_part, placements
 from ranef.optim.many import minimise_many
@@ -93,7 +94,7 @@ class NullRatio:
 def null_ratio(small: Fit, large: Fit, reml: bool) -> NullRatio | None:
     """None where a covariance is not linear in theta, or the models are not nested."""
     placed, C = placements(small, large), fixed_part(small, large)
-    if placed is None or C is None or not (_linear(small) and _linear(large)):
+    if placed is None or C is None or not (linear(small) and linear(large)):
         return None
     rank = large.criterion.gram.rank
     roots = {part.term: small.solution.root(f)[part.columns, part.columns] for f, part in small.criterion.layout.parts}
@@ -111,9 +112,9 @@ def _one_factor(large: Fit, at: Sequence[Array], reml: bool) -> tuple[Many, Samp
     levels = Levels.of(engine, collapse=True)
     many = Many(
         engine.lower, engine.count, levels.pattern, levels.E[:, :, :-1], levels.rest[:-1, :-1],
-        _own_basis(large), layout, (1,), np.arange(len(layout.directions[0])), _nu(large, reml), reml,
+        _own_basis(large), layout, (1,), np.arange(len(layout.directions[0])), _nu(large, reml), reml, large.criterion.scale,
     )  # fmt: skip
-    return many, Sampler.levels_at(levels, at[0], np.zeros(gram.rank), 1.0)
+    return many, Sampler.levels_at(levels, at[0], np.zeros(gram.rank), large.criterion.scale or 1.0)
 
 
 def _several(large: Fit, at: Sequence[Array], reml: bool) -> tuple[Many, Sampler]:
@@ -123,17 +124,18 @@ def _several(large: Fit, at: Sequence[Array], reml: bool) -> tuple[Many, Sampler
     many = Many(
         dense.right[:, :q].T[None], np.ones(1), one, dense.right[None, :, q:-1], dense.rest[:-1, :-1],
         _own_basis(large), layout, tuple(block.levels for block in layout.blocks), np.arange(len(layout.directions[0])),
-        _nu(large, reml), reml,
+        _nu(large, reml), reml, large.criterion.scale,
     )  # fmt: skip
-    return many, Sampler.dense_at(dense, at, np.zeros(gram.rank), 1.0)
+    return many, Sampler.dense_at(dense, at, np.zeros(gram.rank), large.criterion.scale or 1.0)
 
 
 def _nu(large: Fit, reml: bool) -> int:
     return large.nobs - large.criterion.gram.rank if reml else large.nobs
 
 
-def _linear(fit: Fit) -> bool:
-    return all(covariance.curvature(covariance.start()) is None for _, covariance in fit.criterion.blocks)
+def linear(fit: Fit) -> bool:
+    """Is theta all that the criterion depends on, and Lambda linear in it?"""
+    return fit.criterion.size == fit.criterion.layout.size and all(is_linear(covariance) for _, covariance in fit.criterion.blocks)
 
 
 def _orthonormal(C: Array) -> Array:

@@ -38,17 +38,19 @@ def ranova(fit: Fit, *, reference: Kind = "auto", draws: int | None = None, seed
     Term                  Parameters   logLik     AIC  Chi-sq.    df       p
     ------------------------------------------------------------------------
     <none>                         6  -107.84  227.69
-    (1 | Worker)                   5  -110.63  231.26     5.57  1.00   0.009
+    (1 | Worker)                   5  -110.63  231.26     5.57  1.00   0.007
     (1 | Worker:Machine)           5  -143.44  296.88    71.19  1.00  <0.001
     <BLANKLINE>
-    Term                  Naive p
-    -----------------------------
+    Term                  Mixture p  Naive p
+    ----------------------------------------
     <none>
-    (1 | Worker)            0.018
-    (1 | Worker:Machine)   <0.001
+    (1 | Worker)              0.009    0.018
+    (1 | Worker:Machine)     <0.001   <0.001
     Restricted likelihoods.
-    (1 | Worker): 1/2 chi2(0) + 1/2 chi2(1).
-    (1 | Worker:Machine): 1/2 chi2(0) + 1/2 chi2(1).
+    (1 | Worker): p from 1,000 simulated data sets (seed 1, Monte Carlo error
+    0.002); asymptotically 1/2 chi2(0) + 1/2 chi2(1).
+    (1 | Worker:Machine): p from the fitted tail of 1,000 simulated data sets (seed
+    1); asymptotically 1/2 chi2(0) + 1/2 chi2(1).
     """
     if not fit.model.design.terms:
         raise ModelError("The model has no random effects to test.")

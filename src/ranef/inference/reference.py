@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from scipy.special import fdtrc
+from scipy.special import chdtrc, fdtrc
 
 from ranef.core.dense import Dense
 from ranef.core.plain import Plain
@@ -22,7 +22,7 @@ from ranef.core.single import Single
 from ranef.errors import ModelError
 from ranef.inference.mixture import boundary_p
 from ranef.inference.nested import Cone
-from ranef.inference.null_ratio import NullRatio, null_ratio
+from ranef.inference.null_ratio import NullRatio, linear, null_ratio
 from ranef.inference.rlrt import eigenvalues, null_draws
 from ranef.inference.tail import TailP, tail_p
 
@@ -36,6 +36,8 @@ REFITS = 1_000
 LEAST = 400  # data sets, below which the simulation is not worth having
 BUDGET = 2.0  # seconds for it
 EFFECTS = 500  # up to which eigenvalues are computed
+PATTERNS = 3000  # of levels that differ, which no budget allows
+LONG = 'simulation would take long; reference="simulated" does it'
 MANY = 200  # effects of crossed factors that may stand in one dense matrix, where simulation is asked for
 
 
@@ -99,22 +101,24 @@ def _by_f(t: float, cone: Cone, small: Fit, large: Fit) -> tuple[float, str] | N
     """n log(RSS_0 / RSS_1) of ordinary regressions is a function of F."""
     if not (isinstance(small.criterion.engine, Plain) and isinstance(large.criterion.engine, Plain)):
         return None
+    if large.criterion.scale is not None:
+        return float(chdtrc(cone.free, t)), "exact p, as sigma is known"
     free = large.nobs - large.criterion.gram.rank
     F = float(np.expm1(t / large.nobs)) * free / cone.free
-    return float(fdtrc(cone.free, free, F)), f"exact, by F on {cone.free} and {free} df"
+    return float(fdtrc(cone.free, free, F)), f"exact p by F on {cone.free} and {free} df"
 
 
 def _exact(t: float, cone: Cone, small: Fit, large: Fit, reml: bool, reference: Reference) -> tuple[float, str] | None:
     """One variance against none."""
     gram, blocks = large.criterion.gram, large.criterion.layout.blocks
-    alone = len(blocks) == 1 and large.criterion.size == 1 and isinstance(small.criterion.engine, Plain)
-    if not alone or cone.size != 1 or blocks[0].size > EFFECTS or not isinstance(large.criterion.engine, Single):
+    alone = len(blocks) == 1 and large.criterion.size == cone.size == 1 and isinstance(small.criterion.engine, Plain)
+    if not alone or blocks[0].size > EFFECTS or large.criterion.scale is not None or not linear(large):
         return None
     mu, xi = eigenvalues(gram)
     dof, n = large.nobs - gram.rank, reference.directions
     draws = null_draws(mu, mu if reml else xi, dof, dof if reml else large.nobs, n, np.random.default_rng(reference.seed))
     found = tail_p(draws, t, 1)
-    return found.value, f"exact, {n:,} draws (seed {reference.seed}), {_error(found)}"
+    return found.value, f"p {_told(found, f'{n:,} draws of the exact distribution', reference)}"
 
 
 def _simulated(t: float, cone: Cone, small: Fit, large: Fit, reml: bool, reference: Reference) -> tuple[float, str] | str:
@@ -122,19 +126,23 @@ def _simulated(t: float, cone: Cone, small: Fit, large: Fit, reml: bool, referen
     engine, effects = large.criterion.engine, sum(block.size for block in large.criterion.layout.blocks)
     if not isinstance(engine, (Single, Dense)) and effects > MANY:
         return "too many random effects to simulate; see bootstrap()"
+    asked = reference.kind == "simulated"
+    if isinstance(engine, Single) and len(engine.lower) > PATTERNS and not asked:
+        return LONG
     ratio = null_ratio(small, large, reml)
     if ratio is None:
         return "these structures are not simulated; see bootstrap()"
     n = reference.refits(ratio)
-    if n < LEAST and reference.kind != "simulated":
-        return 'simulation would take long; reference="simulated" does it'
+    if n < LEAST and not asked:
+        return LONG
     draws = ratio.draws(n, reference.seed)
     if len(draws) < 0.9 * n:
         return f"{n - len(draws)} of {n:,} refits failed"
     found = tail_p(draws, t, cone.size)
-    words = f"{len(draws):,} data sets simulated under the smaller model (seed {reference.seed}), {_error(found)}"
-    return found.value, words
+    return found.value, f"p {_told(found, f'{len(draws):,} simulated data sets', reference)}"
 
 
-def _error(found: TailP) -> str:
-    return "all with smaller ratios: tail fitted" if found.beyond else f"Monte Carlo error {found.error:.1g}"
+def _told(found: TailP, what: str, reference: Reference) -> str:
+    if found.beyond:
+        return f"from the fitted tail of {what} (seed {reference.seed})"
+    return f"from {what} (seed {reference.seed}, Monte Carlo error {found.error:.1g})"

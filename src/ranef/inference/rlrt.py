@@ -101,7 +101,7 @@ def rlrt(fit: Fit, n: int = 100_000, seed: int | None = 1) -> ExactTest:
     Exact likelihood-ratio test
     Term         Statistic  p (exact)   MC error  p (mixture)  p (chi-square)
     -------------------------------------------------------------------------
-    (1 | Batch)       6.37      0.005  0.0007122        0.006           0.012
+    (1 | Batch)       6.37      0.004  0.0006543        0.006           0.012
     Restricted likelihood ratio of a variance of zero; p from 10000 draws of its
     exact distribution. Seed 1.
     """

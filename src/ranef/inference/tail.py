@@ -5,7 +5,7 @@ chi-square: P(T > t) = P(T > u) Q_d(t / a) / Q_d(u / a), where Q_d is the surviv
 and the stretch a gives the mean excess over u that the draws have. In small samples a is not one: Greven et al. (2008), J. Comput.
 Graph. Statist. 17, 870-891, fit a chi-square in this way to all positive draws; here only the tail is fitted.
 
-docs/explanation/model-comparison.md, eq. 8.
+docs/explanation/model-comparison.md, eq. 6.
 """
 
 from __future__ import annotations

@@ -129,7 +129,7 @@ def _random_tests(fit: Fit) -> Table | None:
     table = _attempted(lambda: ranova(fit))
     if table is None:
         return None
-    columns = {name: values for name, values in table.columns.items() if name not in ("p_naive", "llf")}
+    columns = {name: values for name, values in table.columns.items() if name not in ("p_mixture", "p_naive", "llf")}
     columns["term"] = [_short_bar(str(term)) for term in columns["term"]]
     return replace(table, columns=columns, notes=_gathered([_short_bar(note) for note in table.notes]))
 

@@ -58,7 +58,7 @@ def one_by_one(large: ranef.Fit, responses: Responses, reml: bool) -> list[Crite
     out = []
     for Ey, x, y in zip(responses.Ey, responses.rest_x, responses.rest_y, strict=True):
         own = refitter._engine(Ey if levels is not None else Ey[0], np.append(x, y))
-        out.append(Criterion(large.criterion.gram, own, reml))
+        out.append(Criterion(large.criterion.gram, own, reml, large.criterion.scale))
     return out
 
 
@@ -79,6 +79,30 @@ def test_value_and_derivatives_are_those_of_the_engines(data: pd.DataFrame, form
         np.testing.assert_allclose(found.hessian[i], wanted.hessian, rtol=1e-7, atol=1e-7 * np.abs(wanted.hessian).max())
     np.testing.assert_allclose(offsets, offsets[0], rtol=1e-10)
     np.testing.assert_allclose(ratio.large.many.values(theta[0], responses)[0], found.value[0], rtol=1e-13)
+
+
+def test_known_sampling_variances(data: pd.DataFrame) -> None:
+    """sigma is not profiled then; T has no more mass at zero and no other tail than a direct simulation."""
+    studies = data.head(12).assign(v=lambda d: d["w"] / 4, study=np.arange(12).astype(str))
+    formulas = ("y ~ 1 + (1 | study)", "y ~ x + (1 | study)")
+    small, large = (ranef.lmm(f, studies, sampling_variance="v", reml=False) for f in formulas)
+    ratio = null_ratio(small, large, False)
+    assert ratio is not None
+    responses, theta = drawn(ratio, 5), np.linspace(0.1, 2.0, 5)[:, None]
+    found, offsets = ratio.large.many.evaluate(theta, responses), []
+    for i, criterion in enumerate(one_by_one(large, responses, False)):
+        wanted = criterion.evaluate(theta[i], 2)
+        offsets.append(wanted.value - found.value[i])
+        np.testing.assert_allclose(found.gradient[i], wanted.gradient, rtol=1e-8, atol=1e-8)
+        np.testing.assert_allclose(found.hessian[i], wanted.hessian, rtol=1e-7, atol=1e-7)
+    np.testing.assert_allclose(offsets, offsets[0], rtol=1e-10)
+    rng, draws = np.random.default_rng(4), ratio.draws(2000, 3)
+    spread = np.sqrt(studies["v"] + small.varcorr["vcov"][0])
+    simulated = []
+    for _ in range(150):
+        y = spread * rng.normal(size=12)
+        simulated.append(max(2 * (large.refit(y).llf - small.refit(y).llf), 0.0))
+    assert ks_2samp(np.round(draws, 4), np.round(simulated, 4)).pvalue > 1e-3
 
 
 def test_balanced_levels_are_rotated_and_stay_right() -> None:
