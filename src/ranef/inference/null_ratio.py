@@ -135,7 +135,7 @@ def _nu(large: Fit, reml: bool) -> int:
 
 def linear(fit: Fit) -> bool:
     """Is theta all that the criterion depends on, and Lambda linear in it?"""
-    return fit.criterion.size == fit.criterion.layout.size and all(is_linear(covariance) for _, covariance in fit.criterion.blocks)
+    return fit.criterion.residual is None and all(is_linear(covariance) for _, covariance in fit.criterion.blocks)
 
 
 def _orthonormal(C: Array) -> Array:

@@ -86,10 +86,15 @@ def ratio_p(ratio: float, cone: Cone, small: Fit, large: Fit, *, reml: bool, ref
     approximate = "; approximate, since variances of the smaller model are zero too" if small.is_singular and cone.orders else ""
     if reference.kind == "asymptotic":
         return RatioP(limit.p, limit.p, limit.naive, limit.words + approximate)
+    structured = any(fit.criterion.residual is not None for fit in (small, large))
     found = (
-        _by_f(t, cone, small, large)
-        or _exact(t, cone, small, large, reml, reference)
-        or _simulated(t, cone, small, large, reml, reference)
+        "residual structures are not simulated"
+        if structured
+        else (
+            _by_f(t, cone, small, large)
+            or _exact(t, cone, small, large, reml, reference)
+            or _simulated(t, cone, small, large, reml, reference)
+        )
     )
     if isinstance(found, str):
         return RatioP(limit.p, limit.p, limit.naive, f"{limit.words}, asymptotic: {found}{approximate}")
