@@ -25,3 +25,8 @@ def test_every_public_name_has_its_place(name):
 @pytest.mark.parametrize("name", OF_A_FIT)
 def test_every_question_to_a_fit_has_an_example(name):
     assert re.search(rf"^>>> .*\bm\.{name}\b", PAGES["fit.md"], re.MULTILINE), f"no example of Fit.{name} in docs/reference/fit.md"
+
+
+@pytest.mark.parametrize("name", ranef.PUBLIC)
+def test_the_index_has_every_public_name(name):
+    assert f"`{name}`" in PAGES["index.md"]
