@@ -29,7 +29,7 @@ def minimise(problem: Problem, *, method: str = "newton", start: Array | None = 
         raise ModelError(f"There is no optimizer {method!r}.", hint=f"Choose one of {', '.join(METHODS)}.")
     if start is not None and np.shape(start) != (problem.size,):
         raise ModelError(f"The start has shape {np.shape(start)}; this model has {problem.size} parameters.")
-    trace = Trace(problem, progress)
+    trace = Trace(problem, progress, problem.most)
     try:
         pool = METHODS[method](trace, None if start is None else np.array(start, dtype=float))
     except Stopped:

@@ -62,7 +62,7 @@ def descend(trace: Trace, start: Array, known: Known | None = None, note: str = 
         return Descent(at, np.inf)
     saddle, dear = False, not at.exact
     for _ in range(LIMIT):
-        if trace.evaluations > trace.problem.most:
+        if trace.evaluations > trace.most:
             break
         model = propose(at)
         saddle = saddle or model.saddle

@@ -111,7 +111,7 @@ def _look_everywhere(trace: Trace, pool: Pool) -> None:
         best = pool.optima[0] if pool.optima else None
         pool.explore(trace, theta, "search")
         waited = waited + 1 if pool.optima and pool.optima[0] is best else 0
-        if waited >= PATIENCE or trace.evaluations > trace.problem.most:
+        if waited >= PATIENCE or trace.evaluations > trace.most:
             return
 
 

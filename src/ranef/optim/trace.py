@@ -20,6 +20,7 @@ class Trace:
 
     problem: Problem
     progress: Progress | None = None
+    most: int = 100_000  # evaluations after which a search begins nothing new
     evaluations: int = 0
     path: list[Step] = field(default_factory=list)
     best: Evaluation | None = None
