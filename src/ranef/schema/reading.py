@@ -126,6 +126,7 @@ def read(formula: Formula, frame: Frame, given: Arguments) -> Reading:
     if not frame.size:
         raise DataError("the data have no rows")
     evaluator = Evaluator(frame, given.text, functions=given.functions)
+    extras = _of_residual(given, frame)
     terms, groups, offsets = evaluate_needed(needed, evaluator)
     return Reading(
         frame=frame, evaluator=evaluator, needed=needed,
@@ -134,8 +135,18 @@ def read(formula: Formula, frame: Frame, given: Arguments) -> Reading:
         weights=argument(frame, weights, "sampling_variance" if given.known else "weights"), known=given.known,
         offset=argument(frame, offset, "offset"),
         weights_name=weights if isinstance(weights, str) else None, offset_name=offset if isinstance(offset, str) else None,
-        states=evaluator.states, extras={text: evaluator.variable(node) for text, node in needed.extras.items()},
+        states=evaluator.states, extras=extras,
     )  # fmt: skip
+
+
+def _of_residual(given: Arguments, frame: Frame) -> dict[str, Value]:
+    """What orders or scales the rows of a residual structure; errors, of its subject too, point into its own text."""
+    if given.residual is None:
+        return {}
+    evaluator = Evaluator(frame, given.residual.text, functions=given.functions)
+    for node in given.residual.groups():
+        evaluator.group(node)
+    return {text_of(node): evaluator.variable(node) for node in given.residual.values()}
 
 
 def evaluate_needed(needed: Needed, evaluator: Evaluator) -> tuple[dict[str, Value], dict[str, Factor], dict[str, Array]]:
