@@ -130,12 +130,18 @@ def table(found: dict[str, dict[str, Result]], trials: tuple[Trial, ...]) -> str
     rows = ["| trial | rows | ranef | glmmTMB | nlme | × glmmTMB (bar) | × nlme (bar) |", "|" + " --- |" * 7]
     for of in trials:
         us = found[of.name]["ranef"]
-        cells = [
-            f"{result['cpu']:.3g} s, {result['peak_mb']:.0f} MB" for result in (found[of.name][p] for p in ("ranef", *PACKAGES))
-        ]
-        ratios = [f"{found[of.name][p]['cpu'] / us['cpu']:,.0f} ({of.bars[p]:,.0f})" for p in PACKAGES]
+        cells = [cell(found[of.name][package]) for package in ("ranef", *PACKAGES)]
+        ratios = [ratio(found[of.name][package], us, of.bars[package]) for package in PACKAGES]
         rows.append(f"| {of.title} | {us['rows']:,} | " + " | ".join([*cells, *ratios]) + " |")
     return "\n".join(rows)
+
+
+def cell(result: Result) -> str:
+    return f"{result['cpu']:.3g} s, {result['peak_mb']:.0f} MB" if "cpu" in result else result["error"]
+
+
+def ratio(result: Result, us: Result, bar: float) -> str:
+    return f"{result['cpu'] / us['cpu']:,.0f} ({bar:,.0f})" if "cpu" in result else ""
 
 
 def page(found: dict[str, dict[str, Result]], trials: tuple[Trial, ...]) -> str:
