@@ -9,6 +9,7 @@ from scipy.special import ndtri, stdtrit
 
 from ranef.design import Array
 from ranef.errors import ModelError
+from ranef.fit.residual_side import refuse_structured
 from ranef.fit.rows import data_used, needs_rows
 from ranef.inference.hypothesis import Hypothesis, hypothesis
 from ranef.inference.parts import Part, Parts
@@ -156,6 +157,7 @@ def _refitted(fit: Fit) -> Fit:
         raise ModelError(
             "A fit with weights, sampling variances or an offset is not standardised by refitting.", hint='Use method="basic".'
         )
+    refuse_structured(fit, "Standardising by a new fit", 'Use method="basic".')
     grouping = {name for term in fit.model.design.terms for name in term.group.variables}
     data = {name: values if name in grouping else _unit_scale(values) for name, values in data_used(fit).items()}
     return fit.update(data=data)

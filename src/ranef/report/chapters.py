@@ -47,7 +47,7 @@ def document(fit: Fit, *, title: str | None = None, data: str | None = None) -> 
         ("model", "The model", _model),
         ("data", "The data", _data),
         ("estimates", "Fixed effects", _estimates),
-        ("random", "Random effects", _random),
+        ("random", "Random effects" if fit.ngroups else "Residual covariance", _random),
         ("tests", "Tests", _tests),
         ("sizes", "Effect sizes", _sizes),
         ("diagnostics", "Diagnostics", _diagnostics),
@@ -75,13 +75,13 @@ def _data(fit: Fit) -> Iterator[Block]:
 def _estimates(fit: Fit) -> Iterator[Block]:
     table = sections.fixed_effects(fit, level=0.95)
     yield Answer(replace(table, title="Coefficients", notes=(f"Tests and intervals: {DDF[fit.ddf]}.",)))
-    if not fit.ngroups:
+    if not fit.model.design.mixed:
         yield Points([facts.residual_line(fit) + ".", *(line + "." for line in facts.explained_lines(fit))])
     yield from _pictures(effect_pictures(fit))
 
 
 def _random(fit: Fit) -> Iterator[Block]:
-    if not fit.ngroups:
+    if not fit.model.design.mixed:
         return
     tables = [section(fit) for section in sections.SECTIONS if section not in ELSEWHERE]
     yield from _answers(*(table and _retitled(table) for table in tables), _profiled(fit))

@@ -41,14 +41,18 @@ def _rows(fit: Fit, terms: list[Spread]) -> Level:
     parts.append((Scripts(Letter("ε"), Letter("i")), 2))
     lines = _broken(response, parts)
     variance: Node = Scripts(Letter("σ"), sup=Number("2"))
-    known = fit.model.design.known_variances
+    known, residual = fit.model.design.known_variances, fit.model.design.residual
     weighted = not known and (fit.model.schema.weights is not None or fit.model.design.weights is not None)
     if known:
         variance = Scripts(Letter("v"), Letter("i"))
     if weighted:
         variance = row(variance, Sign("/"), Scripts(Letter("w"), Letter("i")))
-    lines.append((Scripts(Letter("ε"), Letter("i")), row(Sign("~"), _normal(variance))))
+    if residual is not None:
+        lines.append((Letter("ε"), row(Sign("~"), _normal(Letter("R")))))
+    else:
+        lines.append((Scripts(Letter("ε"), Letter("i")), row(Sign("~"), _normal(variance))))
     words = "v: the known sampling variances" if known else f"σ = {number(fit.sigma)}"
+    words = words if residual is None else f"R: {residual.label}, residual standard deviation {number(fit.sigma)}"
     words += f". x′β: the {len(fit.params)} columns of the fixed part" if len(fit.params) > MOST_TERMS else ""
     words += f", w the weights ({fit.model.schema.weights or 'given as numbers'})" if weighted else ""
     return Level("Each row i", Lines(tuple(lines)), words + ".")

@@ -69,7 +69,8 @@ def explained_lines(fit: Fit) -> list[str]:
     from ranef.inference.r2 import r2
 
     tested = [j for j, name in enumerate(fit.model.design.names) if name in fit.params.index and name != "(Intercept)"]
-    if not tested or not has_rows(fit) or fit.model.design.intercept is None or fit.model.design.known_variances:
+    design = fit.model.design
+    if design.mixed or design.known_variances or design.intercept is None or not tested or not has_rows(fit):
         return []
     multiple, adjusted = r2(fit)["estimate"]
     test = fit.denominator("residual").test(np.eye(len(fit.model.design.names))[tested], np.zeros(len(tested)))

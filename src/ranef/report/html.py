@@ -27,6 +27,6 @@ def summary_fragment(fit: Fit) -> str:
         *(finding(one) for one in fit.findings),
         *(table.to_html(style=False) for table in tables),
     ]
-    if not fit.ngroups:
+    if not fit.model.design.mixed:
         parts += [f"<div>{escape(line)}</div>" for line in (facts.residual_line(fit), *facts.explained_lines(fit))]
     return f'{STYLE}<div class="ranef">{"".join(parts)}</div>'

@@ -54,12 +54,21 @@ def _model(fit: Fit) -> Iterator[str]:
     terms = [term_label(term) for term in fit.model.formula.fixed if term.order]
     noun = "fixed effect" if len(terms) == 1 else "fixed effects"
     fixed = f"with {listed(terms)} as {noun}" if terms else "with an intercept as the only fixed effect"
-    if not fit.ngroups:
+    if not fit.model.design.mixed:
         predictors = f"on {listed(terms)}" if terms else "on an overall mean alone"
         yield f"We regressed {response} {predictors} by {'weighted' if _weighted(fit) else 'ordinary'} least squares."
         return
-    random = "; ".join(_random(spreads(fit)))
-    yield f"We fitted a linear mixed-effects model to {response}, {fixed} and {random}."
+    residual = fit.model.design.residual
+    random = f" and {'; '.join(_random(spreads(fit)))}" if fit.ngroups else ""
+    yield f"We fitted a linear {'mixed-effects ' if fit.ngroups else ''}model to {response}, {fixed}{random}."
+    if residual is not None:
+        subject = f" within levels of {residual.subject.name}" if residual.subject.variables else ""
+        yield f"Residuals{subject} have the covariance structure {residual.label}, with {_parameters(fit)}."
+
+
+def _parameters(fit: Fit) -> str:
+    assert fit.criterion.residual is not None
+    return counted(fit.criterion.residual.size, "parameter", "parameters")
 
 
 def _random(terms: list[Spread]) -> list[str]:
@@ -110,7 +119,7 @@ def _data(fit: Fit) -> Iterator[str]:
 
 
 def _estimation(fit: Fit) -> Iterator[str]:
-    if not fit.ngroups:
+    if not fit.model.design.mixed:
         return
     if fit.status == "moment estimate":
         yield f"The variance between groups was estimated by the method of moments ({fit.optimum.optimizer})."

@@ -247,7 +247,7 @@ def _criteria(fits: Sequence[Fit]) -> list[Row]:
         ("Response", lambda fit: fit.model.design.response),
         ("Rows", lambda fit: f"{fit.nobs:,}"),
         *((f"Levels of {group}", lambda fit, group=group: _levels(fit, group)) for group in groups),
-        ("Estimation", lambda fit: "least squares" if not fit.ngroups else "REML" if fit.reml else "ML"),
+        ("Estimation", lambda fit: "least squares" if not fit.model.design.mixed else "REML" if fit.reml else "ML"),
         ("logLik", lambda fit: cells.number(fit.llf, "criterion")),
         ("AIC", lambda fit: cells.number(fit.aic, "criterion")),
         ("BIC", lambda fit: cells.number(fit.bic, "criterion")),
@@ -280,7 +280,7 @@ def _notes(fits: Sequence[Fit], below: Below | None, stars: bool, fit_rows: bool
     if stars:
         notes.append(STARRED)
     fixed = {tuple(fit.params.index) for fit in fits}
-    if fit_rows and len(fixed) > 1 and any(fit.reml and fit.ngroups for fit in fits):
+    if fit_rows and len(fixed) > 1 and any(fit.reml and fit.model.design.mixed for fit in fits):
         notes.append(
             "Criteria of REML fits with different fixed effects cannot be compared: refit with reml=False, or use compare()."
         )

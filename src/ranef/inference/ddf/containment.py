@@ -23,6 +23,7 @@ from ranef.core.criterion import Criterion
 from ranef.core.information import omega_of
 from ranef.covariance.base import Array
 from ranef.fit.fit import Fit
+from ranef.fit.residual_side import refuse_structured
 from ranef.fit.rows import needs_rows
 from ranef.inference.ddf.base import Denominator
 from ranef.schema.coding import TermCoding
@@ -38,6 +39,7 @@ class Containment(Denominator):
 
     @classmethod
     def of(cls, fit: Fit) -> Containment:
+        refuse_structured(fit, "The containment method", 'Use ddf="satterthwaite", "kenward-roger" or "between-within".')
         schema, criterion = fit.model.schema, fit.criterion
         if fit.model.design.known_variances:
             needs_rows(fit, 'ddf="containment"')
