@@ -77,6 +77,7 @@ class ResidualTerm:
     visits: tuple[str, ...] = ()  # names of the positions
     functions: tuple[tuple[VarianceFunction, Array], ...] = ()
     nugget: bool = False
+    of_mean: tuple[int, ...] = ()  # the functions whose covariate is the fitted mean, which the fit determines
 
 
 @dataclass(frozen=True, eq=False)

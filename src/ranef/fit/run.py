@@ -23,6 +23,7 @@ from ranef.fit.checks import (
     refuse_unidentified,
 )
 from ranef.fit.fit import Fit
+from ranef.fit.mean_variance import depends_on_mean, iterated
 from ranef.fit.model import Model
 from ranef.optim import minimise
 from ranef.optim.problem import Certificate, Optimum, Step
@@ -43,10 +44,19 @@ def run(model: Model) -> Fit:
 
 def answer(model: Model, gram: Gram, start: Array | None, *, warm: Array | None = None) -> Fit:
     """Minimise the criterion of Gram blocks; `start` is on the user's scale, `warm` is a standardised theta."""
+    if depends_on_mean(model.design):
+        return iterated(
+            model, gram, warm, lambda own, gram, warm: _answer(own, gram, start if depends_on_mean(own.design) else None, warm)
+        )
+    return _answer(model, gram, start, warm)
+
+
+def _answer(model: Model, gram: Gram, start: Array | None, warm: Array | None) -> Fit:
+    """The same for a design that is known."""
     design = model.design
     refuse_degenerate(gram)
     criterion = criterion_of(model, gram)
-    if start is not None:
+    if start is not None and warm is None:
         warm = theta_from_user(criterion, checked_start(start, criterion.size))
     optimum = search(criterion, model.options.optimizer, warm) if criterion.size else _closed_form(criterion)
     solution = Solution(criterion, optimum.theta)

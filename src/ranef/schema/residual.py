@@ -14,7 +14,7 @@ from ranef.covariance.registry import STRUCTURES
 from ranef.covariance.variance_functions import VARIANCE_FUNCTIONS, Ident, VarianceFunction
 from ranef.design import MOST_VISITS, Array, Codes, Grouping, ResidualTerm
 from ranef.errors import DataError, ModelError
-from ranef.formula.residual import Ordering, ResidualFormula, Scaling
+from ranef.formula.residual import FITTED, Ordering, ResidualFormula, Scaling
 from ranef.schema.evaluate import first_rows, text_of
 from ranef.schema.grouping import make_grouping
 from ranef.schema.reading import Reading
@@ -31,15 +31,16 @@ def residual_term(formula: ResidualFormula, reading: Reading) -> ResidualTerm:
     n = len(reading.response)
     subject = _subject(formula, reading)
     functions = tuple(_function(scaling, reading) for scaling in formula.scalings)
+    of_mean = tuple(i for i, scaling in enumerate(formula.scalings) if scaling.covariate is None)
     if not formula.orderings:
         own, every = structure("id", 1), np.zeros(n, dtype=np.intp)
-        return ResidualTerm(formula.text, _by_row(n), own, every, None, ("",), functions)
+        return ResidualTerm(formula.text, _by_row(n), own, every, None, ("",), functions, of_mean=of_mean)
     made = _placed(formula, reading, subject)
     independent = all(ordering.word in INDEPENDENT for ordering in formula.orderings)
     if not independent:
         _refuse_ties(subject, made, formula.nugget)
     owner = _by_row(n) if independent else subject
-    return ResidualTerm(formula.text, owner, *made, functions, formula.nugget)
+    return ResidualTerm(formula.text, owner, *made, functions, formula.nugget, of_mean)
 
 
 def _by_row(n: int) -> Grouping:
@@ -206,7 +207,7 @@ def _function(scaling: Scaling, reading: Reading) -> tuple[VarianceFunction, Arr
     if scaling.covariate is None:
         if kind is Ident:
             raise ModelError("ident() takes a factor, not the fitted values.", hint="Write power(fitted) or exponential(fitted).")
-        return kind("fitted"), np.ones(n)
+        return kind(FITTED), np.ones(n)  # until the fit knows them
     name = text_of(scaling.covariate)
     value = reading.extras[name]
     if kind is Ident:
