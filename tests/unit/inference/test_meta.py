@@ -219,6 +219,20 @@ def test_profile_limits_rise_by_the_quantile() -> None:
         assert deviance(mean, limit) - m.deviance == pytest.approx(3.841458820694124, abs=1e-6)
 
 
+def test_limits_where_levels_have_several_rows() -> None:
+    """Q need not fall to its quantile as the variance between districts grows: the likelihood is profiled instead."""
+    data = districts(6)
+    m = ranef.lmm("y ~ x + (1 | district)", data, sampling_variance="v")
+    table = ranef.heterogeneity(m).variances
+    assert "Limits by profile." in table.footnotes()
+    low, high = table["conf_low"][0], table["conf_high"][0]
+    assert 0.0 <= low < table["variance"][0] < high < np.inf
+    for limit in (low, high):
+        if limit > 0.0:
+            rise = m.deviance_at([np.sqrt(limit) / m.sigma]) - m.deviance
+            assert rise == pytest.approx(3.841458820694124, abs=1e-6)
+
+
 def test_bootstrap_holds_the_variances() -> None:
     """A parametric bootstrap with tau^2 = 0 known from the data has about the standard errors of the common effect."""
     v = np.linspace(0.05, 0.2, 20)

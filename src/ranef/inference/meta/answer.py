@@ -192,8 +192,8 @@ def heterogeneity(fit: Fit, level: float = 0.95) -> Heterogeneity:
     """How much the true effects of a meta-analysis differ: tau2, I2, H2, the Q test, and what moderators explain.
 
     The variances come with the standard error of the expected information and with limits: by the Q-profile where there is one
-    variance, else by the profile of the criterion that the fit minimised. I2 is given overall and, with several grouping factors,
-    by factor. The test of all moderators is that of the fit's `ddf`: chi-squared, or F.
+    variance and each row has an effect of its own, else by the profile of the criterion that the fit minimised. I2 is given
+    overall and, with several grouping factors, by factor. The test of all moderators is that of the fit's `ddf`: chi-squared, or F.
 
     Raises ModelError for a fit without `sampling_variance`, for one that was loaded from a file, and for a level outside (0, 1).
 

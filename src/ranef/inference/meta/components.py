@@ -2,9 +2,10 @@
 
 standard error     of the expected information, 1/2 tr P V_k P V_l under REML, 1/2 tr V^-1 V_k V^-1 V_l under ML, or that of
                    the estimator that was used
-Q-profile          one variance: tau^2 with Q(tau^2) = y'P(tau^2) y at the quantiles of chi-squared on n - p df, which it has
-                   exactly: Viechtbauer (2007), Statistics in Medicine 26, 37-52
-profile            several: where the (restricted) criterion, minimised over all other variances, has risen by chi-squared(1)
+Q-profile          one variance, and a level for each row (else Q need not fall to zero as tau^2 grows): tau^2 with
+                   Q(tau^2) = y'P(tau^2) y at the quantiles of chi-squared on n - p df, which it has exactly: Viechtbauer (2007),
+                   Statistics in Medicine 26, 37-52
+profile            elsewhere: where the (restricted) criterion, minimised over all other variances, has risen by chi-squared(1)
 """
 
 from __future__ import annotations
@@ -92,7 +93,7 @@ def interval(fit: Fit, component: Component, level: float) -> tuple[float, float
     """(low, high, method) of a variance; NaN where it is not a parameter of its own."""
     if component.place is None:
         return np.nan, np.nan, ""
-    if fit.criterion.size == 1:
+    if fit.criterion.size == 1 and fit.criterion.layout.blocks[component.block].levels == fit.nobs:
         return *_q_profile(fit, component, level), "Q-profile"
     return *_profile(fit, component, level), "profile"
 
@@ -164,6 +165,8 @@ def _profile(fit: Fit, component: Component, level: float) -> tuple[float, float
 
     def height(value: float) -> float:
         nonlocal at
+        if not len(at):
+            return fit.criterion.evaluate(np.array([value]), 0).value - fit.optimum.value - rise
         found = descend(Trace(Held(fit.criterion, place, value)), at, lambda _: False)  # type: ignore[arg-type]
         at = found.at.theta
         return found.at.value - fit.optimum.value - rise
