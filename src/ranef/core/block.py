@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ranef.core.crossed import crossed, crossed_pieces
+from ranef.core.crossed import Crossed, crossed
 from ranef.core.elimination import Plan, plan
 from ranef.core.gram import Gram, Index
 from ranef.core.pieces import Pieces
@@ -34,6 +34,7 @@ class Block:
     system: System
     structured: Structured | None  # where exact second derivatives are cheap
     _last: dict[bytes, State] = field(default_factory=dict, repr=False)  # the state that `apply` and `projections` share
+    _open: dict[bytes, Crossed] = field(default_factory=dict, repr=False)  # what order 2 left for order 3 at the same Lambda
 
     @classmethod
     def of(cls, gram: Gram) -> Block:
@@ -66,8 +67,17 @@ class Block:
         if order == 0:
             state = self._state(factors)
             return Pieces(state.logdet, state.gls)
-        state = State.of(self.system, factors)
-        return crossed_pieces(state) if order == 3 and crossed(state) else state.selected_pieces(order)
+        found = self._open.pop(_key(factors), None)
+        if found is None or order < 3:
+            self._open.clear()
+            state = State.of(self.system, factors)
+            if order == 1 or not crossed(state):
+                return state.selected_pieces(order)
+            found = Crossed.of(state)
+        if order == 3:
+            return found.complete()
+        self._open[_key(factors)] = found
+        return found.gradient
 
     def saturated(self) -> Array:
         """(r+1, r+1) what the random columns leave of [X y]'[X y], but for a share of 1/HUGE^2."""
@@ -88,12 +98,17 @@ class Block:
         return Posterior.between(self._state(factors), f, g, rows, columns)
 
     def _state(self, factors: list[Array]) -> State:
-        key = b"".join(lam.tobytes() for lam in factors)
+        key = _key(factors)
         if key not in self._last:
+            self._open.clear()
             state = State.of(self.system, factors)
             self._last.clear()
             self._last[key] = state
         return self._last[key]
+
+
+def _key(factors: list[Array]) -> bytes:
+    return b"".join(lam.tobytes() for lam in factors)
 
 
 def _cheap(gram: Gram, short: Plan) -> bool:

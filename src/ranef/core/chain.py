@@ -1,4 +1,4 @@
-"""A chain of nested factors, eliminated from the leaves upward, and the way back down (docs/explanation/likelihood.md, eq. 18-21).
+"""A chain of nested factors, eliminated from the leaves upward, and the way back down (docs/explanation/likelihood.md, eq. 20-23).
 
 Forward, the blocks of the later factors are reduced; backward, effects and the posterior covariances of neighbouring effects are
 found from those of the later factors.

@@ -23,7 +23,7 @@ from ranef.core.dense import Dense
 from ranef.core.em import em_step
 from ranef.core.gram import Gram
 from ranef.core.kernels.threads import one_thread
-from ranef.core.landscape import effort, unimodal
+from ranef.core.landscape import effort
 from ranef.core.layout import Layout
 from ranef.core.mivque import mivque_start
 from ranef.core.pieces import LinAlgError, Pieces, differentiate
@@ -45,7 +45,7 @@ from ranef.optim.problem import Evaluation
 Index = NDArray[np.intp]
 SMALLEST = 1e-300
 MANY = 3  # perfect correlations, beyond which they are counted
-SMALL = 50  # the order of matrices below which the BLAS uses one thread of its own accord
+SMALL = 30  # the order of matrices below which the BLAS uses one thread of its own accord
 CLUSTER = 300  # rows that are not independent, beyond which their covariance matrix is not formed
 DEAR = 1e8  # floating-point operations of an evaluation, beyond which few starts are compared
 FEW_STARTS = 8  # candidates for residual parameters from which a search begins anew
@@ -74,6 +74,14 @@ class Engine(Protocol):
     def apply(self, factors: list[Array], vectors: list[Array]) -> list[Array]: ...
 
     def conditional(self, factors: list[Array], f: int, g: int, rows: Index, columns: Index) -> Array: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Known:
+    """What an evaluation leaves for the solution."""
+
+    theta: Array
+    pieces: Pieces
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,7 +159,7 @@ class Criterion:
         """Is the criterion known to have a single optimum?"""
         if self.residual is not None:
             return not self.layout.blocks
-        return isinstance(self.engine, Single) and unimodal(self.gram, self.engine.lower, self.engine.E)
+        return isinstance(self.engine, Single) and self.engine.balance is not None
 
     @property
     def most(self) -> int:
@@ -214,7 +222,8 @@ class Criterion:
         hessian[:q, :q] += self.layout.curvature(theta, traces.gradient)
         if traces.bend is not None:
             hessian[q:, q:] += traces.bend
-        return Evaluation(theta, value, gradient, hessian, traces.exact)
+        known = Known(theta, pieces) if self.residual is None else None
+        return Evaluation(theta, value, gradient, hessian, traces.exact, pieces.unfinished, known)
 
     def hessian(self, theta: Array, pieces: Pieces | None = None) -> Array:
         """(q, q) the exact Hessian, by central differences of the exact gradient where the engine leaves h and e out.
@@ -240,6 +249,11 @@ class Criterion:
     def em_step(self, theta: Array) -> Array:
         """theta after one step of the EM algorithm."""
         return em_step(self.pieces(theta, 1), self.layout, theta, self.gram.nobs, self.nu, self.reml, self.scale)
+
+    def closed_form(self) -> Array | None:
+        """The optimum of balanced data (see `balanced`) where sigma is estimated."""
+        root = self.engine.closed_form(self.reml) if isinstance(self.engine, Single) and self.scale is None else None
+        return None if root is None else self.layout.parts[0][1].covariance.of_factor(root)
 
     def start(self) -> Array:
         """One scoring step from the identity (which costs one evaluation), or moments where an evaluation is dear."""
@@ -354,6 +368,8 @@ def vanished(factor: Array, names: tuple[str, ...], group: str, rank: int | None
     """What a singular k x k factor says, in words: a zero variance, a correlation of +-1, or a rank below that of its structure."""
     k = len(names)
     sd = np.sqrt(np.einsum("ij,ij->i", factor, factor))
+    if abs(factor.diagonal().prod()) > tolerance * k ** (k / 2) * sd.prod() and sd.min() > tolerance:
+        return []  # the determinant of the correlations' factor is at most its smallest singular value times k^(k/2)
     zero = sd <= tolerance
     out = [f"the variance of {name} in {group} is zero" for name, z in zip(names, zero, strict=True) if z]
     rows = np.flatnonzero(~zero)

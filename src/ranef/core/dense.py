@@ -4,7 +4,7 @@ R R' = Z'Z (pivoted Cholesky), E = R^-1 Z'[X y], T = Lambda'R, K = I + T'T = L L
 
     [Z [X y]]'V^-1 [Z [X y]] = Y'Y (+ W_0 in the corner),      log|V| = 2 sum log L_ii.
 
-docs/explanation/likelihood.md, eq. 26.
+docs/explanation/likelihood.md, eq. 28.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import block_diag, lapack, solve, solve_triangular
-from scipy.linalg.blas import dsyrk
+from scipy.linalg import block_diag, lapack, solve
+from scipy.linalg.blas import dsyrk, dtrsm
 
 from ranef.core.gram import Gram
 from ranef.core.moments import Full
@@ -78,9 +78,9 @@ class Dense:
             raise LinAlgError("I + T'T is not positive definite")
         logdet = 2.0 * float(np.log(np.diag(L)).sum())
         if order == 0:
-            Y = solve_triangular(L, self.right[:, q:], lower=True, check_finite=False)
+            Y = dtrsm(1.0, L, self.right[:, q:], lower=1)
             return Pieces(logdet, Gls.of(self.rest + Y.T @ Y))
-        Y = solve_triangular(L, self.right, lower=True, check_finite=False)
+        Y = dtrsm(1.0, L, self.right, lower=1)
         full = Y.T @ Y
         gls = Gls.of(self.rest + full[q:, q:])
         at = Full(self.gram.layout, self.spans, full[:q, :q], full[:q, q:] @ gls.rotation())

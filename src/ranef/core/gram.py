@@ -11,11 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from types import ModuleType
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import lapack, solve_triangular
+from scipy.linalg import blas, lapack
 
 from ranef.core.kernels import sums
 from ranef.core.kernels.twins import load
@@ -27,6 +28,7 @@ from ranef.design import Design
 Index = NDArray[np.intp]
 SMALL = 64  # entries of a tile that are cheaper to transform as one long row,
 MANY = 1000  # if levels are more than this
+MAP = 1 << 16  # entries of [X Z]' up to which it is formed for the sake of many responses
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,26 +89,68 @@ class Gram:
 
     def with_response(self, y: Array) -> Gram:
         """The same design with another response: only Z'y, X'y and y'y change."""
-        standard, design, r = self.standard, self.standard.design, self.rank
-        root = None if design.weights is None else np.sqrt(design.weights)
-        ys = standard.response(y)
-        X = standard.fixed()
+        standard, r = self.standard, self.rank
+        ys, root = standard.response(y), standard.design.weights
         if root is not None:
-            ys = ys * root
-            X = X * root[:, None]
+            ys = ys * np.sqrt(root)
+        xy, *zy = self._products_with(ys)
         ww, zw = self.ww.copy(), []
-        xy = X.T @ ys
-        ww[:r, r] = ww[r, :r] = xy if standard.orthonormal is not None else solve_triangular(standard.upper, xy, trans="T")
+        ww[:r, r] = ww[r, :r] = xy
         ww[r, r] = ys @ ys
+        for own, products in zip(self.zw, zy, strict=True):
+            new = own.copy()
+            new[:, :, r] = products
+            zw.append(new)
+        return Gram(standard, self.nobs, self.log_weights, ww, self.zz, tuple(zw), self.pairs, self.z_root)
+
+    def _products_with(self, ys: Array) -> list[Array]:
+        """X'y (r,), and Z'y (m, k) of each block, from a response times the roots of the weights."""
+        if self._map is not None:
+            products, at = self._map @ ys, self.rank
+            out = [products[:at]]
+            for block in self.layout.blocks:
+                out.append(products[at : at + block.size].reshape(block.levels, block.width))
+                at += block.size
+            return out
+        standard = self.standard
+        xy = standard.fixed().T @ (ys if standard.design.weights is None else ys * np.sqrt(standard.design.weights))
+        if standard.orthonormal is None and self.rank:
+            xy = blas.dtrsv(standard.upper, xy, trans=1)
+        return [xy, *self._random_products(ys)]
+
+    @cached_property
+    def _map(self) -> Array | None:
+        """(r + q, n) [X Z]' of a small design, for many responses."""
+        standard, blocks, n = self.standard, self.layout.blocks, self.nobs
+        if (self.rank + sum(block.size for block in blocks)) * n > MAP:
+            return None
+        root = None if standard.design.weights is None else np.sqrt(standard.design.weights)
+        parts = [self._fixed().T]
+        for block, upper in zip(blocks, self.z_root, strict=True):
+            z = block_columns(standard, block, slice(None), root)
+            own = np.zeros((block.levels, block.width, n))
+            own[block_codes(standard.design, block), :, np.arange(n)] = 1.0 if z is None else z @ np.linalg.inv(upper)
+            parts.append(own.reshape(-1, n))
+        return np.concatenate(parts)
+
+    def _fixed(self) -> Array:
+        """(n, r) the decorrelated columns of X times the roots of the weights."""
+        standard = self.standard
+        X = standard.fixed()
+        if standard.design.weights is not None:
+            X = X * np.sqrt(standard.design.weights)[:, None]
+        return X if standard.orthonormal is not None or not self.rank else X @ lapack.dtrtri(standard.upper, lower=0)[0]
+
+    def _random_products(self, ys: Array) -> list[Array]:
+        standard, design, out = self.standard, self.standard.design, []
+        root = None if design.weights is None else np.sqrt(design.weights)
         for f, block in enumerate(self.layout.blocks):
             codes, z = block_codes(design, block), block_columns(standard, block, slice(None), root)
             zy = np.column_stack(
                 [np.bincount(codes, weights=ys if z is None else z[:, a] * ys, minlength=block.levels) for a in range(block.width)]
             )
-            new = self.zw[f].copy()
-            new[:, :, r] = zy @ np.linalg.inv(self.z_root[f])
-            zw.append(new)
-        return Gram(standard, self.nobs, self.log_weights, ww, self.zz, tuple(zw), self.pairs, self.z_root)
+            out.append(zy @ np.linalg.inv(self.z_root[f]))
+        return out
 
     def z_map(self, f: int) -> Array:
         """(k, k) S of block f: the user's random effects are S^-1 b_s."""

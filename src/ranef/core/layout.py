@@ -19,6 +19,7 @@ from ranef.covariance.factored import is_linear
 from ranef.design import RandomTerm
 
 MOST_DIRECTIONS = 800
+LARGE = 2000  # entries of dLambda/dtheta up to which second derivatives are kept as a table
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,8 @@ class Layout:
         return out
 
     def canonical(self, theta: Array) -> Array:
+        if len(self.parts) == 1:
+            return self.parts[0][1].covariance.canonical(theta)
         out = np.empty_like(theta)
         for _, part in self.parts:
             out[part.theta] = part.covariance.canonical(theta[part.theta])
@@ -133,6 +136,16 @@ class Layout:
         return self.directions[1] == self.directions[2]
 
     @cached_property
+    def places(self) -> Array:
+        """(K,) how many entries of Omega a direction moves: one, or two off the diagonal."""
+        return np.where(self.diagonal, 1.0, 2.0)
+
+    @cached_property
+    def shares(self) -> Array:
+        """(K, 1, 1) the factor that makes A + A' of a direction: a half on the diagonal."""
+        return np.where(self.diagonal, 0.5, 1.0)[:, None, None]
+
+    @cached_property
     def _spans(self) -> tuple[tuple[Part, slice, NDArray[np.intp], NDArray[np.intp]], ...]:
         """Each part with its stretch of the directions and its own entries (a, b)."""
         out, at = [], 0
@@ -143,40 +156,52 @@ class Layout:
         return tuple(out)
 
     @cached_property
-    def _linear_jacobians(self) -> tuple[Array | None, ...]:
-        """dLambda/dtheta of the parts in which it is constant."""
-        thetas = [part.covariance.start() for _, part in self.parts]
-        return tuple(
-            part.covariance.jacobian(theta) if is_linear(part.covariance) else None
-            for (_, part), theta in zip(self.parts, thetas, strict=True)
-        )
+    def _quadratic(self) -> tuple[Array | None, ...]:
+        """(K, q, q) d2 omega / d theta2 of the parts in which it is constant, because Lambda is linear in theta."""
+        out: list[Array | None] = []
+        for part, _, rows, columns in self._spans:
+            if not is_linear(part.covariance) or part.covariance.size * part.covariance.k**2 > LARGE:
+                out.append(None)
+                continue
+            d_lam = part.covariance.jacobian(part.covariance.start())
+            product = np.einsum("pdl,tdl->dpt", d_lam[:, rows], d_lam[:, columns])
+            out.append(product + product.swapaxes(1, 2))
+        return tuple(out)
 
     def jacobian(self, theta: Array) -> Array:
-        """(q, K) d omega / d theta, with dOmega = dLambda Lambda' + Lambda dLambda' where Lambda is linear in theta."""
+        """(q, K) d omega / d theta."""
+        if len(self.parts) == 1 and self._quadratic[0] is not None:
+            return (self._quadratic[0] @ theta).T
         out = np.zeros((self.size, len(self.directions[0])))
-        for (part, span, rows, columns), constant in zip(self._spans, self._linear_jacobians, strict=True):
+        for (part, span, rows, columns), constant in zip(self._spans, self._quadratic, strict=True):
             own = theta[part.theta]
-            if constant is None:
+            if constant is not None:
+                out[part.theta, span] = (constant @ own).T
+            elif is_linear(part.covariance):
+                d_omega = part.covariance.jacobian(own) @ part.covariance.factor(own).T
+                out[part.theta, span] = d_omega[:, rows, columns] + d_omega[:, columns, rows]
+            else:
                 out[part.theta, span] = part.covariance.gradient(own)[:, rows, columns]
-                continue
-            d_omega = constant @ part.covariance.factor(own).T
-            out[part.theta, span] = d_omega[:, rows, columns] + d_omega[:, columns, rows]
         return out
 
     def curvature(self, theta: Array, weights: Array) -> Array:
         """(q, q) sum over directions of weights_d d2 omega_d / d theta2."""
         out = np.zeros((self.size, self.size))
-        for (part, span, rows, columns), constant in zip(self._spans, self._linear_jacobians, strict=True):
+        for (part, span, rows, columns), constant in zip(self._spans, self._quadratic, strict=True):
             own = theta[part.theta]
+            q = len(own)
+            if constant is not None:
+                out[part.theta, part.theta] = (weights[span] @ constant.reshape(-1, q * q)).reshape(q, q)
+                continue
             k = part.covariance.k
             weight = np.zeros((k, k))  # sum_d w_d omega_d = tr(weight Omega) with weight symmetric
             weight[rows, columns] = weights[span]
             weight = (weight + weight.T) / 2
-            if constant is None:
+            if is_linear(part.covariance):
+                d_lam = part.covariance.jacobian(own)
+                out[part.theta, part.theta] = 2.0 * d_lam.reshape(q, -1) @ (weight @ d_lam).reshape(q, -1).T
+            else:
                 out[part.theta, part.theta] = np.einsum("klab,ab->kl", part.covariance.second(own), weight)
-                continue
-            flat = constant.reshape(len(own), -1)
-            out[part.theta, part.theta] = 2.0 * flat @ (weight @ constant).reshape(len(own), -1).T
         return out
 
 

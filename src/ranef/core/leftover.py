@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from scipy.linalg import solve_triangular
+from scipy.linalg import lapack
 
 from ranef.core.gram import Gram, block_codes, block_columns, response_and_fixed
 from ranef.covariance.base import Array
@@ -44,7 +44,7 @@ def _right(gram: Gram) -> Array:
     r, standard = gram.rank, gram.standard
     out = np.eye(r + 1)
     if standard.orthonormal is None and r:
-        out[:r, :r] = solve_triangular(standard.upper, np.eye(r))
+        out[:r, :r] = lapack.dtrtri(standard.upper, lower=0)[0]
     return out
 
 

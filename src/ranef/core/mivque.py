@@ -3,7 +3,7 @@
 With e = y - X gamma, E e'V_d e = sum_e omega_e tr V_d V_e + sigma^2 tr V_d for each direction d (V_0 = I for sigma^2), but for
 what gamma takes: K + 1 linear equations.
 
-docs/explanation/likelihood.md, eq. 27. Rao (1971), J. Multivariate Anal. 1, 445-456; Hartley, Rao and LaMotte (1978), Biometrics
+docs/explanation/likelihood.md, eq. 29. Rao (1971), J. Multivariate Anal. 1, 445-456; Hartley, Rao and LaMotte (1978), Biometrics
 34, 233-242.
 """
 

@@ -74,6 +74,9 @@ class OracleProblem:
     def unimodal(self) -> bool:
         return False
 
+    def closed_form(self) -> None:
+        return None
+
     @property
     def nu(self) -> int:
         return len(self.y) - (self.X.shape[1] if self.reml else 0)

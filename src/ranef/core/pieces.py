@@ -21,7 +21,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import LinAlgError, lapack
+from scipy.linalg import LinAlgError, blas, lapack
 
 from ranef.core.layout import Layout
 from ranef.covariance.base import Array
@@ -45,8 +45,8 @@ class Gls:
         lower, info = lapack.dpotrf(W[:r, :r], lower=1)
         if info:
             raise LinAlgError("X'V^-1X is not positive definite")
-        white = lapack.dtrtrs(lower, W[:r, r], lower=1)[0]
-        gamma = lapack.dtrtrs(lower, white, lower=1, trans=1)[0]
+        white = blas.dtrsv(lower, W[:r, r], lower=1)  # not LAPACK's dtrtrs, which wakes threads at any size
+        gamma = blas.dtrsv(lower, white, lower=1, trans=1)
         pwrss = float(W[r, r] - white @ white)
         return cls(lower, gamma, pwrss, 2.0 * float(np.log(lower.diagonal()).sum()))
 
@@ -59,6 +59,17 @@ class Gls:
         out[:r, r] = -self.gamma
         out[r, r] = 1.0
         return out
+
+    def moved(self, change: Array) -> Gls:
+        """The same after a step in Omega so short that its square is rounding: `change` (r+1, r+1) is sum_d step_d F_d, what
+        [X L^-T, y - X gamma]'V^-1[X L^-T, y - X gamma] loses."""
+        r = len(self.gamma)
+        shorter = np.eye(r + 1) - change
+        shorter[r, r] += self.pwrss - 1.0
+        own = Gls.of(shorter)
+        lower = self.lower @ own.lower
+        gamma = self.gamma + blas.dtrsv(self.lower, own.gamma, lower=1, trans=1) if r else self.gamma
+        return Gls(lower, gamma, own.pwrss, 2.0 * float(np.log(lower.diagonal()).sum()))
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +90,7 @@ class Bend:
 
 @dataclass(frozen=True, eq=False)
 class Pieces:
-    """See the module; t, F come with order 1, the rest with order 2. Where h and e were too dear they are missing.
+    """See the module; t, F come with order 1, the rest with order 2, where h (and e) may be missing because they are dear.
 
     `bend` belongs to the last directions, where these are parameters of a residual structure.
     """
@@ -92,6 +103,7 @@ class Pieces:
     e: Array | None = None  # (K, K)
     y: Array | None = None  # (K, K)
     bend: Bend | None = None
+    unfinished: bool = False  # h is missing, and the engine still holds what would make it cheap
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,23 +123,24 @@ def differentiate(pieces: Pieces, nu: int, reml: bool, scale: float | None = Non
     Where h and e are missing the Hessian is the average information, nu (y'P V_d P V_e P y / s - a_d a_e / s^2).
     """
     assert pieces.t is not None and pieces.F is not None
-    s, F, r = pieces.gls.pwrss, pieces.F, len(pieces.gls.gamma)
-    a, with_y = F[:, r, r], F[:, :r, r]
-    fixed = F[:, :r, :r].reshape(len(a), r * r)
+    s, r, F = pieces.gls.pwrss, len(pieces.gls.gamma), pieces.F.reshape(len(pieces.F), pieces.F.shape[1] ** 2)
     precision = nu / s if scale is None else scale**-2
-    gradient = pieces.t - precision * a
+    once, twice = np.zeros((2, r + 1, r + 1))  # coefficients of F^xx, F^xy and F^yy in (12), and of their squares in (13)
     if reml:
-        gradient -= np.add.reduce(fixed[:, :: r + 1], axis=1)
+        once.ravel()[:: r + 2], twice[:] = 1.0, 1.0
+    once[r, r] = twice[r] = twice[:, r] = precision
+    twice[r, r] = nu / s**2 if scale is None else 0.0
+    gradient = pieces.t - F @ once.ravel()
     if pieces.y is None:
         return Traces(gradient, None, False)
-    average = precision * (pieces.y - with_y @ with_y.T)
-    square = (a * (nu / s**2)) * a[:, None] if scale is None else 0.0
     if pieces.h is None:
-        return Traces(gradient, average - square, False, _bent(pieces.bend, precision, reml))
-    hessian = 2.0 * average - square - pieces.h
+        a, with_y = F[:, -1], pieces.F[:, :r, r]
+        average = precision * (pieces.y - with_y @ with_y.T) - (a * twice[r, r]) * a[:, None]
+        return Traces(gradient, average, False, _bent(pieces.bend, precision, reml))
+    hessian = (2.0 * precision) * pieces.y - pieces.h - (F * twice.ravel()) @ F.T
     if reml:
         assert pieces.e is not None
-        hessian += 2.0 * pieces.e - fixed @ fixed.T
+        hessian += 2.0 * pieces.e
     return Traces(gradient, hessian, True, _bent(pieces.bend, precision, reml))
 
 
@@ -145,7 +158,7 @@ def direction_forms(layout: Layout, sums: list[Array]) -> Array:
         out = np.stack([sums[i][j, k] for i, j, k in zip(f, a, b, strict=True)])
     else:
         return np.zeros((0, 0, 0))
-    return np.where(layout.diagonal[:, None, None], out, out + out.swapaxes(-1, -2))
+    return (out + out.swapaxes(-1, -2)) * layout.shares
 
 
 def direction_products(layout: Layout, product: dict[tuple[int, int], Array]) -> Array:

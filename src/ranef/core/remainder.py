@@ -2,7 +2,7 @@
 
 Only lower triangles are kept. Levels are ordered by frequency, so that the busiest corner of N is small.
 
-docs/explanation/likelihood.md, eq. 19-20, 22 and 23.
+docs/explanation/likelihood.md, eq. 21-22, 24 and 25.
 """
 
 from __future__ import annotations

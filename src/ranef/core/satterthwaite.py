@@ -33,32 +33,34 @@ class VarianceParameters:
         criterion, F = solution.criterion, solution.forms
         nu, s, q = criterion.nu, solution.gls.pwrss, len(solution.theta)
         jacobian = criterion.jacobian(solution.theta)
-        slopes = np.tensordot(jacobian, F[:, :-1, :-1], 1)
+        K, r, _ = F.shape
+        slopes = (jacobian @ F.reshape(K, r * r)).reshape(q, r, r)[:, :-1, :-1]
         if criterion.scale is not None:
             return cls(_information_inverse(hessian), slopes)
         a = jacobian @ F[:, -1, -1]
         joint = np.empty((q + 1, q + 1))
-        joint[:q, :q] = hessian + nu / s**2 * np.outer(a, a)
-        joint[:q, q] = joint[q, :q] = a * nu / s
+        joint[:q, q] = joint[q, :q] = a * (nu / s)
+        joint[:q, :q] = hessian + joint[:q, q:] * (a / s)
         joint[q, q] = nu
         return cls(_information_inverse(joint), slopes)
 
     def df(self, solution: Solution, L: Array) -> Array:
         """(c,) degrees of freedom of the rows l of L (c, p) on the user's scale."""
         xi = L @ solution.white
-        v = np.einsum("ci,ci->c", xi, xi)
         gradient = np.empty((len(L), len(self.covariance)))
         q = len(self.slopes)
-        gradient[:, :q] = np.einsum("ci,kij,cj->ck", xi, self.slopes, xi)
+        gradient[:, :q] = np.add.reduce((xi @ self.slopes) * xi, axis=2).T
+        v = np.add.reduce(xi * xi, axis=1)
         gradient[:, q:] = v[:, None]
-        spread = np.einsum("ck,kl,cl->c", gradient, self.covariance, gradient)
-        return np.divide(2.0 * v**2, spread, out=np.full(len(L), np.inf), where=spread > 0)
+        spread = np.add.reduce((gradient @ self.covariance) * gradient, axis=1)
+        return np.divide(2.0 * v * v, spread, out=np.full(len(L), np.inf), where=spread > 0)
 
 
 def _information_inverse(joint: Array) -> Array:
     """2 H^-1 over the directions in which the deviance curves upwards."""
-    scale = np.sqrt(np.clip(np.diag(joint), 1e-300, None))
-    values, vectors = np.linalg.eigh(joint / np.outer(scale, scale))
+    unit = 1.0 / np.sqrt(np.maximum(joint.diagonal(), 1e-300))
+    scaled = joint * unit * unit[:, None]
+    values, vectors = np.linalg.eigh(scaled)
     good = values > FLAT * values[-1]
-    vectors = vectors[:, good] / scale[:, None]
-    return 2.0 * (vectors / values[good]) @ vectors.T
+    vectors = vectors[:, good] * unit[:, None]
+    return (vectors * (2.0 / values[good])) @ vectors.T

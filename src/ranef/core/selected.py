@@ -5,7 +5,7 @@ been found before,
 
     Cov(b_j, b_L) = -Psi P Q        Cov(b_j, b_j) = Psi + Psi (P Q P') Psi        Z_j'V^-1 Z_j = T C - T (P Q P') T'
 
-Takahashi, Fagan and Chin (1973), restricted to the tiles that the data connect; docs/explanation/likelihood.md, eq. 24. Dense
+Takahashi, Fagan and Chin (1973), restricted to the tiles that the data connect; docs/explanation/likelihood.md, eq. 26. Dense
 effects are u = Lambda^-1 b, with P Lambda in place of P.
 """
 

@@ -13,13 +13,16 @@ docs/explanation/likelihood.md, eq. 15-16.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import lapack
 
+from ranef.core.balanced import Balance
 from ranef.core.gram import Gram
 from ranef.core.kernels.twins import compiled, load
 from ranef.core.leftover import leftover
@@ -49,6 +52,7 @@ class Single:
     pattern: Index  # (G,)
     rest: Array  # (r+1, r+1) W_0
     kernels: ModuleType | None  # the compiled twin, where levels or evaluations are many
+    balance: Balance | None  # of balanced data
 
     @classmethod
     def of(cls, gram: Gram) -> Single:
@@ -59,19 +63,26 @@ class Single:
         count = np.bincount(levels, minlength=len(unique)).astype(float)
         kernels = None if gram.layout.wide else compiled("single", EVALUATIONS * LEVEL * len(levels))
         own = inverse if len(unique) == len(levels) else inverse[levels]
-        return cls(gram, lower, count, own, levels, *_responses(gram, own, levels, len(unique)), kernels)
+        found = _responses(gram, own, levels, len(unique))
+        return cls(gram, lower, count, own, levels, *found, kernels, Balance.of(gram, lower, inverse, found[0]))
 
     def with_gram(self, gram: Gram) -> Single:
         """The same design with another response."""
         found = _responses(gram, self.inverse, self.levels, len(self.lower))
-        return Single(gram, self.lower, self.count, self.inverse, self.levels, *found, self.kernels)
+        return Single(gram, self.lower, self.count, self.inverse, self.levels, *found, self.kernels, self.balance)
 
     def compiled(self) -> Single:
         """With compiled kernels whatever the size."""
         return replace(self, kernels=load("single"))
 
+    def closed_form(self, reml: bool) -> Array | None:
+        """(k, k) a root of the best Omega, where there is a formula for it."""
+        return None if self.balance is None else self.balance.root(self.gram.nobs, self.E, self.rest, reml)
+
     def pieces(self, factors: list[Array], order: int) -> Pieces:
-        return self._by_numpy(factors[0], order) if self.kernels is None else self._compiled(self.kernels, factors[0], order)
+        if self.kernels is not None:
+            return self._compiled(self.kernels, factors[0], order)
+        return self._one_pattern(factors[0], order) if len(self.lower) == 1 else self._by_numpy(factors[0], order)
 
     def _compiled(self, kernels: ModuleType, lam: Array, order: int) -> Pieces:
         _, a, b = self.gram.layout.directions
@@ -84,6 +95,38 @@ class Single:
         if order == 0:
             return Pieces(logdet, gls)
         return Pieces(logdet, gls, t, F, *second) if order >= 2 else Pieces(logdet, gls, t, F)
+
+    def _one_pattern(self, lam: Array, order: int) -> Pieces:
+        """As `_by_numpy`, with all levels side by side in one matrix."""
+        root, m, layout, (G, k, c) = self.lower[0], float(self.count[0]), self.gram.layout, self.E.shape
+        half = lam.T @ root
+        K = half.T @ half
+        K.ravel()[:: k + 1] += 1.0
+        chol, failed = lapack.dpotrf(K, lower=1)
+        if failed:
+            raise LinAlgError("I + L_C'Omega L_C is not positive definite")
+        logdet = 2.0 * m * sum(map(math.log, chol.diagonal().tolist()))
+        inner = lapack.dtrtri(chol, lower=1)[0]
+        Y = inner @ self.E.swapaxes(0, 1).reshape(k, G * c)
+        flat = Y.reshape(k * G, c)
+        gls = Gls.of(self.rest + flat.T @ flat)
+        if order == 0:
+            return Pieces(logdet, gls)
+        outer = inner @ root.T
+        M = outer.T @ outer
+        B = (outer.T @ Y).reshape(k * G, c) @ gls.rotation()
+        wide = B.reshape(k, G, c).swapaxes(0, 1).reshape(G, k * c)
+        sums = (wide.T @ wide).reshape(k, c, k, c)
+        _, a, b = layout.directions
+        t = (m * M)[a, b] * layout.places
+        F = direction_forms(layout, [sums.swapaxes(1, 2)])
+        if order == 1:
+            return Pieces(logdet, gls, t, F)
+        right = np.empty((3, k, k))
+        right[0], right[2] = m * M, sums[:, c - 1, :, c - 1]
+        right[1] = sums[:, : c - 1, :, : c - 1].trace(axis1=1, axis2=3)
+        tables = M.reshape(k * k, 1) * right.reshape(3, 1, k * k)
+        return Pieces(logdet, gls, t, F, *direction_products(layout, {(0, 0): tables.reshape(3, k, k, k, k)}))
 
     def _by_numpy(self, lam: Array, order: int) -> Pieces:
         k, layout = lam.shape[0], self.gram.layout
@@ -105,7 +148,7 @@ class Single:
         B = back[self.pattern] @ (Y @ gls.rotation())
         G, _, c = B.shape
         _, a, b = layout.directions
-        t = (self.count @ M.reshape(-1, k * k))[a * k + b] * np.where(layout.diagonal, 1.0, 2.0)
+        t = (self.count @ M.reshape(-1, k * k))[a * k + b] * layout.places
         wide = B.reshape(G, k * c)
         F = direction_forms(layout, [(wide.T @ wide).reshape(k, c, k, c).swapaxes(1, 2)])
         if order == 1:

@@ -13,19 +13,58 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import solve_triangular
+from scipy.linalg import blas
 
-from ranef.core.criterion import Criterion, Engine
+from ranef.core.criterion import Criterion, Engine, Known
+from ranef.core.information import omega_of
+from ranef.core.layout import Layout
 from ranef.core.moments import level_products
 from ranef.core.pieces import Gls, Pieces, direction_forms
 from ranef.core.residual.engine import ResidualEngine
 from ranef.covariance.base import Array
+from ranef.optim.problem import Optimum
+
+SHORT = 3e-5  # a relative change of which the square (1e-9) may be left out
+
+
+@dataclass(frozen=True, eq=False)
+class Moved:
+    """Least squares of the last evaluation of a search, moved to the optimum, and its forms F (K, r+1, r+1)."""
+
+    gls: Gls
+    forms: Array
+
+    @classmethod
+    def from_(cls, known: Known, layout: Layout, theta: Array) -> Moved | None:
+        """None where theta is so far that the square of the way may not be left out."""
+        before, after = (omega_of(layout, layout.factors(at)) for at in (known.theta, theta))
+        forms, gls = np.asarray(known.pieces.F), known.pieces.gls
+        change = np.tensordot(after - before, forms, 1)
+        unit = np.append(np.ones(len(change) - 1), gls.pwrss**-0.5)
+        return cls(gls.moved(change), forms) if np.abs(change * unit * unit[:, None]).max() <= SHORT else None
 
 
 @dataclass(frozen=True, eq=False)
 class Solution:
     criterion: Criterion
     theta: Array
+    moved: Moved | None = None  # where an evaluation is dear, and the last one was near
+
+    @classmethod
+    def of(cls, criterion: Criterion, optimum: Optimum) -> Solution:
+        """The solution at an optimum; what the last evaluation has found out is not computed again.
+
+        From there to theta it is at most the last step of a search. Where an evaluation is dear, beta and y'Py are moved along it.
+        """
+        known = optimum.found
+        if not isinstance(known, Known):
+            return cls(criterion, optimum.theta)
+        if not criterion.engine.exact:
+            return cls(criterion, optimum.theta, Moved.from_(known, criterion.layout, optimum.theta))
+        out = cls(criterion, optimum.theta)
+        if known.theta is optimum.theta or np.array_equal(np.abs(known.theta), np.abs(optimum.theta)):  # up to reflections
+            out.__dict__.update(pieces=known.pieces, **({} if optimum.hessian is None else {"hessian": optimum.hessian}))
+        return out
 
     @cached_property
     def pieces(self) -> Pieces:
@@ -51,11 +90,15 @@ class Solution:
 
     @cached_property
     def gls(self) -> Gls:
+        if self.moved is not None:
+            return self.moved.gls
         return self.criterion.pieces(self.theta, 0).gls if self._dear else self.pieces.gls
 
     @cached_property
     def forms(self) -> Array:
         """(K, r+1, r+1) F of the pieces."""
+        if self.moved is not None:
+            return self.moved.forms
         if self._dear:
             return direction_forms(self.criterion.layout, [level_products(block) for block in self.projections])
         assert self.pieces.F is not None
@@ -87,7 +130,7 @@ class Solution:
     @cached_property
     def to_user(self) -> Array:
         """(p, r) T."""
-        return self.criterion.gram.standard.to_user()
+        return self.criterion.gram.standard.to_user
 
     @cached_property
     def white(self) -> Array:
@@ -95,7 +138,7 @@ class Solution:
         lower = self.gls.lower
         if not len(lower):
             return self.to_user
-        return solve_triangular(lower, self.to_user.T, lower=True, check_finite=False).T
+        return np.asarray(blas.dtrsm(1.0, lower, self.to_user.T, lower=1), dtype=np.float64).T
 
     @cached_property
     def beta(self) -> Array:

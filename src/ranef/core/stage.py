@@ -5,7 +5,7 @@ With V = I + sum of the factors up to i, C = Z_i'V_before^-1 Z_i, P = Z_i'V_befo
     K = I + Lambda'C Lambda = L L'      R = Lambda L^-T      Psi = R R' = (Omega^-1 + C)^-1      T = (I + C Omega)^-1
     Z_i'V^-1[Z_i Z_later w] = T [C P D]                      a'V^-1 b = a'V_before^-1 b - (Z_i'a)'Psi (Z_i'b)
 
-docs/explanation/likelihood.md, eq. 17-18.
+docs/explanation/likelihood.md, eq. 19-20.
 """
 
 from __future__ import annotations

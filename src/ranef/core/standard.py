@@ -8,6 +8,7 @@ are decorrelated (R, and the triangular part of S) on the small side. The criter
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,6 +26,7 @@ from ranef.design import Design, RandomTerm
 
 ALIASED = 1e-7  # a column whose residual on the columns before it is shorter than this share of itself is dropped (as R does)
 ESTIMABLE = 1e-6  # a combination of L and a null vector below this share of its terms is rounding
+SHORT = 1 << 14  # numbers in all columns up to which they are copied side by side
 COLLINEAR = 1e-2  # below this share the cross-products are not trusted, and X is orthogonalised row by row
 
 
@@ -45,6 +47,7 @@ class Standard:
     z_center: tuple[Array, ...]  # per term, (k,)
     z_scale: tuple[Array, ...]
     z_constant: tuple[int | None, ...]  # per term, the column of ones that centring moves to
+    short: Array | None = None  # (n, r + columns of Z) all but y side by side, where rows are few and the columns of X all kept
 
     @property
     def rank(self) -> int:
@@ -64,6 +67,8 @@ class Standard:
         """(n, r) columns of X_s, except that R^-1 is still to be applied unless `orthonormal`."""
         if self.orthonormal is not None:
             return self.orthonormal[rows]
+        if self.short is not None:
+            return self.short[rows, : self.rank]
         X = self.design.X[rows]
         if self.rank < X.shape[1]:
             X = X[:, self.kept]
@@ -76,12 +81,12 @@ class Standard:
     @cached_property
     def kernels(self) -> ModuleType | None:
         """The compiled twin of `kernels.columns` where the design is long enough."""
-        return columns.kernels(*_extent(self.design))
+        return columns.kernels(*extent(self.design))
 
     def fill_fixed(self, out: Array, rows: slice) -> None:
         """The first r columns of out (n, r or more) become those of `fixed`."""
-        if self.orthonormal is not None:
-            out[:, : self.rank] = self.orthonormal[rows]
+        if self.orthonormal is not None or self.short is not None:
+            out[:, : self.rank] = self.fixed(rows)
         else:
             (self.kernels or columns).fill(out, 0, self.design.X, rows.start or 0, self.center, self.scale)
 
@@ -90,8 +95,17 @@ class Standard:
         z = self.design.terms[index].z
         if z is None:
             out[:, column] = 1.0
+        elif self.short is not None:
+            out[:, column : column + z.shape[1]] = self.short[rows, self._short_places[index]]
         else:
             (self.kernels or columns).fill(out, column, z, rows.start or 0, self.z_center[index], self.z_scale[index])
+
+    @cached_property
+    def _short_places(self) -> tuple[slice, ...]:
+        """Where the columns of each term stand in `short`."""
+        widths = [0 if term.z is None else term.width for term in self.design.terms]
+        stops = [self.rank + stop for stop in itertools.accumulate(widths)]
+        return tuple(slice(stop - width, stop) for stop, width in zip(stops, widths, strict=True))
 
     def chunks(self) -> Iterator[slice]:
         """Stretches of rows that fit in the cache; longer ones for NumPy, whose sums by level pass over all levels each time."""
@@ -99,13 +113,20 @@ class Standard:
         for start in range(0, self.design.nobs, step):
             yield slice(start, min(start + step, self.design.nobs))
 
+    def with_response(self, design: Design) -> Standard:
+        """The maps of a design that differs in the response only; what was derived from them is kept."""
+        out = object.__new__(Standard)
+        out.__dict__.update(self.__dict__, design=design)
+        return out
+
+    @cached_property
     def to_user(self) -> Array:
         """(p, r) T: beta = unit T gamma + shift; rows of dropped columns are zero."""
         p = self.design.X.shape[1]
         out = np.zeros((p, self.rank))
         if not self.rank:
             return out
-        inverse = solve_triangular(self.upper, np.eye(self.rank)) / self.scale[:, None]
+        inverse = lapack.dtrtri(self.upper, lower=0)[0] / self.scale[:, None]
         out[list(self.kept)] = inverse
         if self.design.intercept is not None and np.any(self.center):
             out[self.design.intercept] -= self.center @ inverse
@@ -134,7 +155,14 @@ def standardise(design: Design, layout: Layout) -> Standard:
 
     Raises nothing: what is aliased is left out and told by `kept`.
     """
-    tools = columns.kernels(*_extent(design)) or columns
+    rows, width = extent(design)
+    if rows * width <= SHORT and design.intercept is not None and design.weights is None:
+        from ranef.core.few_rows import standardise_at_once
+
+        found = standardise_at_once(design, layout)
+        if found is not None:
+            return found
+    tools = columns.kernels(rows, width) or columns
     center, unit = _extents(design, tools)
     gram = _gram(design, center, unit, tools)
     scale = unit * _lengths(design, center, unit, gram, tools)
@@ -152,7 +180,7 @@ def standardise(design: Design, layout: Layout) -> Standard:
     )  # fmt: skip
 
 
-def _extent(design: Design) -> tuple[int, int]:
+def extent(design: Design) -> tuple[int, int]:
     """Rows and columns of all that has to be read."""
     return design.nobs, design.X.shape[1] + 1 + sum(term.width for term in design.terms)
 
@@ -167,10 +195,10 @@ def _extents(design: Design, tools: ModuleType) -> tuple[Array, Array]:
         center = np.zeros(p)
     else:
         center[design.intercept] = 0.0
-    return center, _reach(center, low, high)
+    return center, reach(center, low, high)
 
 
-def _reach(center: Array, low: Array, high: Array) -> Array:
+def reach(center: Array, low: Array, high: Array) -> Array:
     """The largest distance from the centre, zero where it is rounding."""
     top = np.maximum(high - center, center - low)
     return np.where(top > 4e-15 * np.abs(center), top, 0.0)
@@ -203,7 +231,7 @@ def _basis(design: Design, center: Array, scale: Array, gram: Array) -> tuple[tu
     p = design.X.shape[1]
     if p == 0:
         return (), np.zeros((0, 0)), np.zeros((0, 0)), None
-    upper = _cholesky_share(gram, COLLINEAR)
+    upper = cholesky_share(gram, COLLINEAR)
     if upper is not None:
         return tuple(range(p)), upper, np.zeros((p, 0)), None
     root = None if design.weights is None else np.sqrt(design.weights)
@@ -227,7 +255,7 @@ def _spanned_scale(design: Design, center: Array, scale: Array) -> Array:
     return np.array([np.sqrt(np.mean(((design.X[:, j] - center[j]) / scale[j]) ** 2)) for j in range(len(scale))])
 
 
-def _cholesky_share(gram: Array, share: float) -> Array | None:
+def cholesky_share(gram: Array, share: float) -> Array | None:
     """Upper Cholesky factor R of gram, or None where a column adds less than `share` of its length to those before it."""
     upper, info = lapack.dpotrf(gram, lower=0)
     return upper if info == 0 and (upper.diagonal() > share * np.sqrt(gram.diagonal())).all() else None
@@ -287,25 +315,37 @@ def _response_units(design: Design, kept: list[int], tools: ModuleType) -> tuple
 
 def _random_moments(term: RandomTerm, tools: ModuleType) -> tuple[Array, Array, int | None]:
     """Centre and scale of the columns, as far as the covariance structure is closed under them, and the column of ones."""
-    k, closure = term.width, term.covariance.closure
-    center, scale = np.zeros(k), np.ones(k)
+    center, scale = np.zeros(term.width), np.ones(term.width)
     if term.z is None:
         return center, scale, None
     mean, low, high = tools.summary(term.z)
-    ones = np.flatnonzero((low == 1.0) & (high == 1.0))
-    constant = int(ones[0]) if closure == "linear" and len(ones) else None
+    constant = constant_column(term, low, high)
     if constant is not None:
         center = mean
         center[constant] = 0.0
-    top = _reach(center, low, high)
+    top = reach(center, low, high)
     known = top > 0.0
     scale = np.where(known, top, 1.0) * np.sqrt(tools.mean_squares(term.z, center, np.where(known, top, 1.0)))
     scale[~known] = 1.0
+    return center, term_scale(term, scale, constant), constant
+
+
+def term_scale(term: RandomTerm, sizes: Array, constant: int | None) -> Array:
+    """(k,) the scales of the columns of a term, as its structure allows them, from their root mean squares."""
+    scale = sizes.copy()
     if constant is not None:
         scale[constant] = 1.0
-    if closure == "scalar":
+    if term.covariance.closure == "scalar":
         scale[:] = np.sqrt(np.mean(scale**2))
     # a row has few of the columns: its own part of the variance is of the order of one
     if isinstance(term.covariance, Scaled) or term.levels is not None:
-        scale *= np.sqrt(k)
-    return center, scale, constant
+        scale *= np.sqrt(len(scale))
+    return scale
+
+
+def constant_column(term: RandomTerm, low: Array, high: Array) -> int | None:
+    """The column of ones that centring the others may move to, where the structure allows it."""
+    if term.covariance.closure != "linear":
+        return None
+    ones = np.flatnonzero((low == 1.0) & (high == 1.0))
+    return int(ones[0]) if len(ones) else None

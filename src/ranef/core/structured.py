@@ -7,7 +7,7 @@ L L' = I + Lambda_2'N_22 Lambda_2 and Y = L^-1 Lambda_2'N_2,
 
 Effects are arranged block by block and, within a block, effect after effect, so that Lambda acts on long rows.
 
-docs/explanation/likelihood.md, eq. 25.
+docs/explanation/likelihood.md, eq. 27.
 """
 
 from __future__ import annotations

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import lapack, solve_triangular
+from scipy.linalg import lapack
 
 Array = NDArray[np.float64]
 SINGULAR = 1e-9  # a pivot, of a matrix with ones on its diagonal
@@ -17,11 +19,16 @@ def lower_root(factor: Array) -> Array:
     """
     if factor.shape == (1, 1):
         return np.abs(factor)
-    lower = np.asarray(np.linalg.qr(factor.T, mode="r")).T
-    lower = lower * np.where(lower.diagonal() < 0, -1.0, 1.0)
-    if lower.shape[1] < lower.shape[0]:
-        lower = np.pad(lower, ((0, 0), (0, lower.shape[0] - lower.shape[1])))
-    return lower
+    upper, lower = lapack.dgeqrf(factor.T)[0], np.zeros((len(factor), len(factor)))
+    rows, columns = _triangle(*factor.shape)
+    lower[rows, columns] = upper.T[rows, columns]
+    return lower * np.where(lower.diagonal() < 0, -1.0, 1.0)
+
+
+@cache
+def _triangle(k: int, columns: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Where R' of a (columns, k) matrix may differ from zero; below is what makes Q."""
+    return np.tril_indices(k, m=min(k, columns))
 
 
 def cholesky(matrix: Array) -> Array:
@@ -40,7 +47,7 @@ def cholesky_slopes(matrix: Array, slopes: Array) -> tuple[Array, Array]:
     """
     lower = cholesky(matrix)
     if lower.diagonal().min(initial=1.0) > SINGULAR:
-        inverse = np.asarray(solve_triangular(lower, np.eye(len(lower)), lower=True))
+        inverse = np.asarray(lapack.dtrtri(lower, lower=1)[0])
     else:
         inverse = np.linalg.pinv(lower, rcond=SINGULAR)
     inner = inverse @ slopes @ inverse.T

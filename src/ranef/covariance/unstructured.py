@@ -45,6 +45,10 @@ class Unstructured(Factored):
     def of_factor(self, factor: Array) -> Array:
         return lower_root(factor)[places(self.k)]
 
+    def canonical(self, theta: Array) -> Array:
+        """A factor with a positive diagonal is the only one of its kind: it stays as it is."""
+        return theta if (theta[variances(self.k)] > 0.0).all() else self.of_factor(self.factor(theta))
+
     def support(self) -> NDArray[np.bool_]:
         return np.ones((self.k, self.k), dtype=bool)
 
@@ -54,3 +58,10 @@ def places(k: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Rows and columns of a lower triangle, column by column."""
     columns, rows = np.triu_indices(k)
     return rows, columns
+
+
+@cache
+def variances(k: int) -> NDArray[np.intp]:
+    """Where the diagonal of a lower triangle stands in theta."""
+    rows, columns = places(k)
+    return np.flatnonzero(rows == columns)

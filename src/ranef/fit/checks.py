@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from ranef.core.gram import Gram
+from ranef.core.pieces import Gls
 from ranef.covariance import Scaled
+from ranef.covariance.base import Array
 from ranef.design import Design, RandomTerm
 from ranef.errors import Finding, ModelError
 from ranef.optim.problem import Optimum
@@ -13,6 +17,7 @@ from ranef.schema import Rows
 
 FEW_LEVELS = 5
 FREE = ("cs", "toep", "cor")  # structures to which independent residuals add nothing new
+CLEAR = 1e-6  # share of the sum of squares that is far from rounding
 PERFECT = 1e-14  # a residual root mean square below this share of the response's is rounding
 
 
@@ -83,15 +88,18 @@ def refuse_degenerate(gram: Gram) -> None:
     if known:
         return
     y = design.y if design.offset is None else design.y - design.offset
-    spread = float(np.ptp(y))
-    if spread <= 1e-15 * float(np.abs(y).max(initial=0.0)):
+    low, high = float(y.min()), float(y.max())
+    if high - low <= 1e-15 * max(high, -low):
         raise ModelError(
             f"The response {design.response!r} is constant ({y[0]:g} in all {n} rows): there is nothing to explain.",
             hint="Check the column, and the rows that are left after missing values were dropped.",
         )
-    explained = gram.ww[:r, r] @ np.linalg.solve(gram.ww[:r, :r], gram.ww[:r, r]) if r else 0.0
-    rest = gram.ww[r, r] - explained
-    size = float(np.sqrt(np.mean(y**2))) / gram.standard.unit
+    with_y = gram.ww[:r, r]
+    clear = CLEAR * gram.ww[r, r]  # seen at once; X'X is the identity up to rounding
+    if gram.ww[r, r] - with_y @ with_y > clear > n * (PERFECT * max(high, -low) / gram.standard.unit) ** 2:
+        return
+    rest = Gls.of(gram.ww).pwrss
+    size = _root_mean_square(y) / gram.standard.unit
     if rest <= n * (PERFECT * max(size, 1.0)) ** 2 or rest <= 4e-15 * gram.ww[r, r]:
         raise ModelError(
             f"The fixed effects fit the response {design.response!r} perfectly: the residual variance is zero.",
@@ -105,7 +113,7 @@ def refuse_perfect(gram: Gram, rest: float, rounding: float) -> None:
     `rest` is what they leave of y'y, known up to the share `rounding` of y'y.
     """
     r = gram.rank
-    size = float(np.sqrt(np.mean(gram.standard.design.y**2))) / gram.standard.unit
+    size = _root_mean_square(gram.standard.design.y) / gram.standard.unit
     if rest <= gram.nobs * (PERFECT * max(size, 1.0)) ** 2 or rest <= rounding * gram.ww[r, r]:
         raise ModelError(
             f"Fixed and random effects together fit the response {gram.standard.design.response!r} perfectly: "
@@ -121,6 +129,12 @@ def needs_estimated_sigma(known: float | None, what: str, instead: str) -> None:
         raise ModelError(
             f"{what} needs an estimated residual variance, and the sampling variances of this model are known.", hint=instead
         )
+
+
+def _root_mean_square(y: Array) -> float:
+    largest = float(np.abs(y).max())
+    scaled = y / largest if largest > 0.0 else y
+    return largest * math.sqrt(float(scaled.dot(scaled)) / len(y))
 
 
 def data_findings(design: Design, rows: Rows, dropped: tuple[str, ...]) -> list[Finding]:

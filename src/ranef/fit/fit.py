@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ranef.core.criterion import Criterion
 from ranef.core.satterthwaite import VarianceParameters
@@ -29,6 +30,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ranef.inference.ddf import Denominator
+
+
+@lru_cache(maxsize=16)
+def label_index(names: tuple[str, ...], kept: tuple[int, ...]) -> pd.Index:
+    """The names of the fixed effects as pandas has them; an Index never changes, so that one serves all fits of a design."""
+    import pandas as pd
+
+    return pd.Index([names[j] for j in kept], dtype=object)
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,22 +163,20 @@ class Fit:
     # -- fixed effects
 
     @cached_property
-    def _index(self) -> pd.Index:
-        import pandas as pd
-
-        return pd.Index([self.model.design.names[j] for j in self._kept], dtype=object)
+    def _places(self) -> NDArray[np.intp]:
+        return np.array(self._kept, dtype=np.intp)
 
     @cached_property
     def _beta(self) -> Array:
-        return self.solution.beta[list(self._kept)]
+        return self.solution.beta[self._places]
 
     @cached_property
     def _se(self) -> Array:
-        return np.sqrt(self.denominator().vcov.diagonal())[list(self._kept)]
+        return np.sqrt(self.denominator().vcov.diagonal())[self._places]
 
     @cached_property
     def _df(self) -> Array:
-        return self.ddf_of(np.eye(len(self.model.design.names))[list(self._kept)])
+        return self.ddf_of(np.eye(len(self.model.design.names))[self._places])
 
     @property
     def params(self) -> pd.Series:
@@ -210,7 +217,7 @@ class Fit:
     def _labelled(self, values: Array, name: str) -> pd.Series:
         import pandas as pd
 
-        return pd.Series(values, index=self._index, name=name)
+        return pd.Series(values, index=label_index(self.model.design.names, self._kept).view(), name=name)
 
     # -- degrees of freedom
 

@@ -150,6 +150,9 @@ def _arrays(fit: Fit) -> dict[str, NDArray[Any]]:
     several: dict[str, tuple[NDArray[Any], ...]] = {name: getattr(standard, name) for name in ("z_center", "z_scale")}
     several |= {name: getattr(gram, name) for name in ("zz", "zw", "z_root")}
     out |= {f"{name}.{i}": array for name, arrays in several.items() for i, array in enumerate(arrays)}
+    if fit.solution.moved is not None:
+        gls = fit.solution.gls
+        out |= {"gls.lower": gls.lower, "gls.gamma": gls.gamma, "gls.pwrss": np.array([gls.pwrss]), "forms": fit.solution.forms}
     for (f, g), pair in gram.pairs.items():
         out |= {f"pair.{f}.{g}.rows": pair.rows, f"pair.{f}.{g}.columns": pair.columns, f"pair.{f}.{g}.values": pair.values}
     return out

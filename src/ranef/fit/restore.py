@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from ranef.core.criterion import Criterion
 from ranef.core.gram import Gram, Pair
 from ranef.core.layout import Layout
-from ranef.core.solution import Solution
+from ranef.core.pieces import Gls
+from ranef.core.solution import Moved, Solution
 from ranef.core.standard import Standard
 from ranef.covariance import Covariance, restored, structure
 from ranef.design import Design, Grouping, RandomTerm
@@ -47,9 +48,20 @@ def restore(header: Header, arrays: Arrays, functions: Mapping[str, Callable[...
     _texts("the options", options.optimizer)
     model = Model(parse(header["formula"]), Intake(design, schema, _rows(header["rows"])), reml, options, dict(header["options"]))
     optimum = _optimum(header, arrays, criterion.layout.size)
-    fit = Fit(model, criterion, optimum, Solution(criterion, optimum.theta), tuple(map(_finding, header["findings"])))
+    solution = Solution(criterion, optimum.theta, _moved(arrays, criterion))
+    fit = Fit(model, criterion, optimum, solution, tuple(map(_finding, header["findings"])))
     _verify(fit, header["facts"])
     return fit
+
+
+def _moved(arrays: Arrays, criterion: Criterion) -> Moved | None:
+    if "forms" not in arrays:
+        return None
+    r = criterion.gram.rank
+    lower, (pwrss,) = _shaped(arrays, "gls.lower", r, r), _shaped(arrays, "gls.pwrss", 1).tolist()
+    _expect(np.all(lower.diagonal() > 0) and pwrss > 0, "the least squares")
+    gls = Gls(lower, _shaped(arrays, "gls.gamma", r), pwrss, 2.0 * float(np.log(lower.diagonal()).sum()))
+    return Moved(gls, _shaped(arrays, "forms", len(criterion.layout.directions[0]), r + 1, r + 1))
 
 
 def _design(header: Header, schema: Schema) -> Design:

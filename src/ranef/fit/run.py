@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
+from scipy.linalg import blas, lapack
 
 from ranef.core.criterion import Criterion
 from ranef.core.gram import Gram
-from ranef.core.kernels.threads import one_thread
+from ranef.core.kernels.threads import one_thread, one_thread_for
 from ranef.core.layout import Layout
 from ranef.core.solution import Solution, theta_from_user
-from ranef.core.standard import Array, standardise
+from ranef.core.standard import Array, extent, standardise
 from ranef.errors import DataError, ModelError
 from ranef.fit.checks import (
     borrows,
@@ -28,6 +30,7 @@ from ranef.fit.model import Model
 from ranef.optim import minimise
 from ranef.optim.problem import Certificate, Optimum, Step
 
+SPANNED = 1e-12  # of the squared length one of a column of X: what is left of one that the random columns span
 LONG = 12  # evaluations, more than a large model needs
 
 
@@ -37,29 +40,30 @@ def run(model: Model) -> Fit:
     refuse_unidentified(design)
     if model.options.optimizer == "em":
         refuse_em(design)
-    with one_thread():
-        gram = Gram.of(standardise(design, Layout.of(design.terms)))
+    layout = Layout.of(design.terms)
+    with one_thread_for(*extent(design)) if len(layout.blocks) < 2 and design.residual is None else one_thread():
+        gram = Gram.of(standardise(design, layout))
         return answer(model, gram, model.options.start)
 
 
-def answer(model: Model, gram: Gram, start: Array | None, *, warm: Array | None = None) -> Fit:
+def answer(model: Model, gram: Gram, start: Array | None, *, warm: Array | None = None, criterion: Criterion | None = None) -> Fit:
     """Minimise the criterion of Gram blocks; `start` is on the user's scale, `warm` is a standardised theta."""
     if depends_on_mean(model.design):
         return iterated(
             model, gram, warm, lambda own, gram, warm: _answer(own, gram, start if depends_on_mean(own.design) else None, warm)
         )
-    return _answer(model, gram, start, warm)
+    return _answer(model, gram, start, warm, criterion)
 
 
-def _answer(model: Model, gram: Gram, start: Array | None, warm: Array | None) -> Fit:
+def _answer(model: Model, gram: Gram, start: Array | None, warm: Array | None, criterion: Criterion | None = None) -> Fit:
     """The same for a design that is known."""
     design = model.design
     refuse_degenerate(gram)
-    criterion = criterion_of(model, gram)
+    criterion = criterion or criterion_of(model, gram)
     if start is not None and warm is None:
         warm = theta_from_user(criterion, checked_start(start, criterion.size))
     optimum = search(criterion, model.options.optimizer, warm) if criterion.size else _closed_form(criterion)
-    solution = Solution(criterion, optimum.theta)
+    solution = Solution.of(criterion, optimum)
     dropped = tuple(name for j, name in enumerate(design.names) if j not in set(gram.standard.kept))
     findings = tuple(data_findings(design, model.rows, dropped) + optimum_findings(optimum))
     return Fit(model, criterion, optimum, solution, findings)
@@ -102,21 +106,27 @@ def refit(fit: Fit, y: Array) -> Fit:
         y = y[rows.kept]
     if y.shape != (design.nobs,):
         raise DataError(f"The new response has shape {y.shape}; {design.nobs} values are needed, one for each row used.")
-    if not np.all(np.isfinite(y)):
+    if not (math.isfinite(y.dot(y)) or np.isfinite(y).all()):
         at = int(np.flatnonzero(~np.isfinite(y))[0])
         raise DataError(f"The new response is {y[at]} in row {at}; refit() needs finite values in every row used.")
     new = replace(design, y=y)
-    gram = fit.criterion.gram.with_response(y)
-    gram = replace(gram, standard=replace(gram.standard, design=new))
+    old = fit.criterion
+    gram = old.gram.with_response(y)
+    gram = replace(gram, standard=gram.standard.with_response(new))
     model = replace(fit.model, intake=replace(fit.model.intake, design=new))
-    return answer(model, gram, None, warm=fit.optimum.theta)
+    criterion = replace(old, gram=gram, engine=old.engine.with_gram(gram)) if old.residual is None else None
+    return answer(model, gram, None, warm=None if old.unimodal else fit.optimum.theta, criterion=criterion)
 
 
 def saturated_rest(criterion: Criterion) -> float:
     """What fixed and random columns together leave of y'y."""
     W = criterion.engine.saturated()
-    fixed, with_y = W[:-1, :-1], W[:-1, -1]
-    return float(W[-1, -1] - with_y @ np.linalg.lstsq(fixed, with_y, rcond=1e-12)[0])
+    r = len(W) - 1
+    if not r:
+        return float(W[0, 0])
+    upper, places, rank, _ = lapack.dpstrf(W[:r, :r], tol=SPANNED)
+    with_y = blas.dtrsv(upper[:rank, :rank], W[places[:rank] - 1, r], trans=1) if rank else np.zeros(0)
+    return float(W[r, r] - with_y @ with_y)
 
 
 def checked_start(start: Array, size: int) -> Array:

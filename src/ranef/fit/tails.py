@@ -12,4 +12,6 @@ def t_tail(t: Array, df: Array) -> Array:
     from scipy.special import ndtr, stdtr
 
     finite = np.isfinite(df)
+    if finite.all():
+        return np.asarray(stdtr(df, -t), dtype=np.float64)
     return np.where(finite, stdtr(np.where(finite, df, 1.0), -t), ndtr(-t))

@@ -150,7 +150,7 @@ def orthonormal_columns(standard: Standard) -> Array:
     p, r = len(standard.design.names), standard.rank
     out = np.zeros((r, p))
     kept = list(standard.kept)
-    out[:, kept] = np.linalg.inv(standard.to_user()[kept])
+    out[:, kept] = np.linalg.inv(standard.to_user[kept])
     dropped = [j for j in range(p) if j not in set(kept)]
     if dropped:
         out[:, dropped] = -out[:, kept] @ standard.null[kept] @ np.linalg.inv(standard.null[dropped])

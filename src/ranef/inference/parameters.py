@@ -87,7 +87,7 @@ def on_user_scale(criterion: Criterion, refits: Refits, dof: int) -> Batch:
     """The parameters of all refits at once."""
     standard = criterion.gram.standard
     kept = list(standard.kept)
-    T = standard.to_user()[kept]
+    T = standard.to_user[kept]
     with np.errstate(invalid="ignore", divide="ignore"):
         found = np.sqrt(refits.pwrss / dof) if criterion.scale is None else np.full(len(refits.pwrss), criterion.scale)
         sigma = standard.unit * found

@@ -66,9 +66,12 @@ def descend(trace: Trace, start: Array, known: Known | None = None, note: str = 
             break
         model = propose(at)
         saddle = saddle or model.saddle
+        if at.unfinished and not model.saddle and model.decrement <= DECREMENT_DEAR:
+            at = trace.evaluate(at.theta, 3)
+            model = propose(at)
         enough = DECREMENT_DEAR if dear and at.exact else DECREMENT
         if not model.saddle and model.decrement <= max(enough, 4.0 * EPS * abs(at.value)):
-            return Descent(polished(at), model.decrement, converged=True, saddle=saddle)
+            return Descent(polished(at, model), model.decrement, converged=True, saddle=saddle)
         if known is not None and known(at):
             return Descent(at, model.decrement, merged=True, saddle=saddle)
         nearer = _search(trace, at, model)
@@ -99,14 +102,19 @@ def propose(at: Evaluation) -> Model:
     return _bent(values, vectors, slope, unit)
 
 
-def polished(at: Evaluation) -> Evaluation:
+def polished(at: Evaluation, model: Model) -> Evaluation:
     """The end of the last Newton step, which is too short to be worth an evaluation but doubles the correct digits of theta.
 
     The value moves by less than `DECREMENT`, and by the quadratic model exactly as written here. What is left of a parameter that
-    goes to zero is set to zero.
+    goes to zero is set to zero. Where the step is rounding, the evaluation stays what it is.
     """
     g, H = at.gradient, at.hessian
     assert g is not None and H is not None
+    size = np.abs(at.theta)
+    if np.abs(model.step).max(initial=0.0) <= 8.0 * EPS * size.max(initial=0.0) and size.min(initial=1.0) > ZERO * (
+        1.0 + size.max(initial=0.0)
+    ):
+        return at
     unit = units(at)
     values, vectors = np.linalg.eigh(H * unit * unit[:, None])
     along = vectors.T @ (g * unit)
@@ -144,7 +152,7 @@ def _search(trace: Trace, at: Evaluation, model: Model) -> Evaluation | None:
     slope = float(at.gradient @ step)
     bend = min(float(step @ at.hessian @ step), 0.0) if model.saddle else 0.0
     slack = ROUNDING if not model.saddle and model.decrement < ROUNDING else 8.0 * EPS * abs(at.value)
-    order = 3 if model.decrement <= NEAR else 2
+    order = 3 if model.decrement <= NEAR and not at.unfinished else 2
     for _ in range(40):
         trial = trace.evaluate(theta + length * step, order)
         promised = -length * (slope + 0.5 * length * bend)

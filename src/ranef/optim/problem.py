@@ -22,6 +22,8 @@ class Evaluation:
     gradient: Array | None = None  # (q,)
     hessian: Array | None = None  # (q, q)
     exact: bool = True
+    unfinished: bool = False  # the Hessian is to be had cheaply by evaluating to order 3 at once
+    found: object = None  # what the problem found out on the way; it comes back with the optimum
 
 
 class Structure(Protocol):
@@ -67,6 +69,10 @@ class Problem(Protocol):
     @property
     def most(self) -> int:
         """Evaluations after which no new start is tried: a criterion that is not smooth may take thousands from each."""
+        ...
+
+    def closed_form(self) -> Array | None:
+        """The optimum, where there is a formula for it."""
         ...
 
     def start(self) -> Array: ...
@@ -131,3 +137,4 @@ class Optimum:
     hessian: Array | None  # exact Hessian at theta, where it was computed
     boundary: tuple[str, ...] = ()
     other_optima: tuple[float, ...] = ()  # criteria of distinct local optima met on the way
+    found: object = None  # of the evaluation at theta, where there was one

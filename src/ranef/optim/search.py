@@ -83,6 +83,8 @@ class Pool:
 def reflected(problem: Problem, at: Evaluation) -> Evaluation:
     """The evaluation at the representative of theta: derivatives change sign with a reflected column; a rotation is rare."""
     theta = problem.canonical(at.theta)
+    if theta is at.theta:
+        return at
     sign = np.where(theta * at.theta < 0.0, -1.0, 1.0)
     if at.gradient is None or at.hessian is None or np.abs(theta - sign * at.theta).max() > 1e-12 * np.abs(theta).max():
         return problem.evaluate(theta, 2)
@@ -93,7 +95,8 @@ def search(trace: Trace, start: Array | None) -> Pool:
     """The optima of the problem as far as it pays to look; from a given start only the one below it."""
     problem = trace.problem
     pool = Pool(problem)
-    pool.explore(trace, problem.start() if start is None else start, "start")
+    first = problem.closed_form() if start is None else start
+    pool.explore(trace, problem.start() if first is None else first, "start")
     if pool.optima and (start is not None or problem.unimodal or problem.effort > CHEAP):
         return pool
     doubtful = not pool.optima

@@ -26,7 +26,7 @@ def verdict(trace: Trace, pool: Pool, method: str) -> Optimum:
     return Optimum(
         theta, at.value, state, _message(state, boundary, certificate, pool, trace), certificate, trace.evaluations, method,
         tuple(trace.path), _array(at.gradient), at.hessian if at.exact else None, boundary,
-        tuple(d.at.value for d in pool.optima[1:]),
+        tuple(d.at.value for d in pool.optima[1:]), at.found,
     )  # fmt: skip
 
 

@@ -5,6 +5,7 @@ Missing numbers are NaN, missing levels have code -1. The arrays may be views of
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,8 @@ Mask = NDArray[np.bool_]
 Level = str | int | float | bool
 Levels = NDArray[np.object_]
 
+SHORT = 2000  # numbers that are summed at once
+FEW = 400  # texts for which a dictionary takes less time than getting ready for many
 FALSE_TRUE = np.array([False, True], dtype=object)
 
 
@@ -100,6 +103,8 @@ def objects(items: Sequence[Any]) -> Levels:
 
 def all_finite(values: Array) -> bool:
     """Whether a sum over the values says that all are finite; False may also mean that finite values add up to infinity."""
+    if values.ndim == 1 and len(values) < SHORT:
+        return math.isfinite(values.dot(values))  # which sets no floating-point flags
     with np.errstate(invalid="ignore", over="ignore"):
         return bool(np.isfinite(values.sum()))
 
@@ -175,8 +180,18 @@ def code_integers(values: NDArray[Any], missing: Mask | None = None) -> Factor:
 
 def code_texts(values: Any) -> Factor:
     """Codes of strings (an object array with None or NaN where missing, or a pandas string array), levels sorted by code point."""
+    if len(values) < FEW:
+        return _code_few(values)
     codes, levels = pd.factorize(values)
     return in_order(codes, np.asarray(levels, dtype=object).tolist())
+
+
+def _code_few(values: Any) -> Factor:
+    """The same by a dictionary, without the preparations of a hash table of arrays."""
+    texts = np.asarray(values, dtype=object).tolist()
+    place: dict[Any, int] = {}
+    codes = [place.setdefault(text, len(place)) if isinstance(text, str) else -1 for text in texts]
+    return in_order(np.array(codes, dtype=np.intp), list(place))
 
 
 def in_order(codes: NDArray[Any], texts: list[str]) -> Factor:

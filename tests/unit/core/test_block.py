@@ -16,6 +16,8 @@ from ranef.core.elimination import nested, plan
 from ranef.core.gram import Gram
 from ranef.core.mivque import mivque_start
 from ranef.core.pieces import Pieces
+from ranef.core.satterthwaite import VarianceParameters
+from ranef.core.solution import Solution
 from ranef.core.structured import Structured
 from ranef.core.system import System
 from ranef.errors import MemoryEstimateError
@@ -138,3 +140,33 @@ def test_moments_start_near_the_optimum() -> None:
     best = minimise(criterion).value
     gaps = [criterion.evaluate(theta, 0).value - best for theta in (mivque_start(criterion.gram), 0.1 * criterion.layout.start())]
     assert 0.0 <= gaps[0] < 0.05 * gaps[1]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_exact_hessian_is_finished_from_what_the_average_information_left(seed: int) -> None:
+    gram = gram_of(random_design(seed, "crossed", (1, 1)))
+    factors = random_factors(gram, seed)
+    engine = both_ways(gram)[1]
+    first = engine.pieces(factors, 2)
+    assert first.unfinished
+    assert first.h is None
+    finished, at_once = engine.pieces(factors, 3), both_ways(gram)[1].pieces(factors, 3)
+    assert not finished.unfinished
+    assert_same(finished, at_once, 1e-14)
+    assert_same(finished, Dense.of(gram).pieces(factors, 2))
+    assert_same(engine.pieces(factors, 3), at_once, 1e-14)  # nothing is left: all over again
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_least_squares_move_along_the_last_step(seed: int) -> None:
+    gram = gram_of(random_design(20 + seed, "crossed", (1, 1), n=3000))
+    criterion = Criterion(gram, both_ways(gram)[1], True)
+    optimum = minimise(criterion)
+    moved, plain = Solution.of(criterion, optimum), Solution(criterion, optimum.theta)
+    assert moved.moved is not None
+    np.testing.assert_allclose(moved.beta, plain.beta, rtol=1e-8)
+    np.testing.assert_allclose(moved.vcov, plain.vcov, rtol=1e-8)
+    assert moved.sigma == pytest.approx(plain.sigma, rel=1e-9)
+    L = np.eye(len(moved.beta))
+    df = [VarianceParameters.of(s, h).df(s, L) for s, h in ((moved, optimum.hessian), (plain, plain.hessian))]
+    np.testing.assert_allclose(*df, rtol=1e-4)

@@ -8,11 +8,17 @@ import numpy as np
 import pytest
 from tests.unit.core.designs import gram_of, random_design
 
+from ranef.core import gram as gram_module
+from ranef.core import standard
 from ranef.core.criterion import Criterion
 from ranef.core.gram import Gram
 from ranef.core.kernels import twins
 
 SHAPES = [("crossed", (2, 1)), ("nested", (1, 1, 1)), ("nested", (2, 3)), ("mixed", (2, 1, 3, 2))]
+
+
+def flattened(value: object) -> np.ndarray:
+    return np.concatenate([np.ravel(part) for part in (value if isinstance(value, tuple) else (value,))])
 
 
 def assert_same(one: Gram, other: Gram) -> None:
@@ -90,3 +96,37 @@ def test_the_same_question_about_another_response(shape: str, widths: tuple[int,
     one, other = moved.evaluate(theta, 2), fresh.evaluate(theta, 2)
     assert one.value == pytest.approx(other.value, rel=1e-11)
     np.testing.assert_allclose(one.gradient, other.gradient, atol=1e-7)
+
+
+@pytest.mark.parametrize("offset", [False, True])
+@pytest.mark.parametrize(("shape", "widths"), SHAPES)
+def test_few_rows_are_standardised_at_once_as_many_are(
+    monkeypatch: pytest.MonkeyPatch, shape: str, widths: tuple[int, ...], offset: bool
+) -> None:
+    design = random_design(4, shape, widths)
+    if offset:
+        design = replace(design, offset=np.random.default_rng(4).normal(3.0, 2.0, size=design.nobs))
+    at_once = gram_of(design)
+    monkeypatch.setattr(standard, "SHORT", 0)
+    one_by_one = gram_of(design)
+    assert at_once.standard.short is not None
+    assert one_by_one.standard.short is None
+    assert_same(at_once, one_by_one)
+    for name in ("center", "scale", "upper", "shift", "unit", "z_center", "z_scale"):
+        one, other = (flattened(getattr(gram.standard, name)) for gram in (at_once, one_by_one))
+        np.testing.assert_allclose(one, other, rtol=1e-13, atol=1e-14)
+    assert at_once.standard.z_constant == one_by_one.standard.z_constant
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize(("shape", "widths"), SHAPES)
+def test_a_map_of_responses_gives_what_the_rows_give(
+    monkeypatch: pytest.MonkeyPatch, shape: str, widths: tuple[int, ...], weighted: bool
+) -> None:
+    design = random_design(6, shape, widths, weighted=weighted)
+    y = np.random.default_rng(6).normal(size=design.nobs)
+    found = []
+    for size in (1 << 30, 0):
+        monkeypatch.setattr(gram_module, "MAP", size)
+        found.append(gram_of(design).with_response(y))
+    assert_same(*found)

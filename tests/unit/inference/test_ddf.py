@@ -78,7 +78,7 @@ class TestSatterthwaite:
         m = ranef.lmm("y ~ x + a + (x | g) + (1 | h)", crossed())
         c, theta, s2 = m.criterion, m.optimum.theta, m.solution.sigma**2
         unit = c.gram.standard.unit
-        nu, T = c.nu, c.gram.standard.to_user()
+        nu, T = c.nu, c.gram.standard.to_user
         row = np.array([0.3, 1.0, -0.5, 0.2])
 
         def v(p: np.ndarray) -> float:

@@ -82,7 +82,8 @@ def test_progress_sees_every_step() -> None:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_progress_may_stop(method: str) -> None:
-    optimum = minimise(criterion(growth()), method=method, progress=lambda step: step.evaluation < 2)
+    problem = criterion(growth())
+    optimum = minimise(problem, method=method, start=problem.start(), progress=lambda step: step.evaluation < 2)
     assert optimum.evaluations == 2
     assert optimum.state == "not converged"
 
@@ -93,8 +94,9 @@ def test_interruption_reaches_the_caller(method: str) -> None:
         if step.evaluation == 2:
             raise KeyboardInterrupt
 
+    problem = criterion(growth())
     with pytest.raises(KeyboardInterrupt):
-        minimise(criterion(growth()), method=method, progress=interrupt)
+        minimise(problem, method=method, start=problem.start(), progress=interrupt)
 
 
 def test_the_answer_is_canonical_and_its_derivatives_belong_to_it() -> None:

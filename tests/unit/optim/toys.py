@@ -37,6 +37,9 @@ class Toy:
     def blocks(self) -> tuple[tuple[slice, Covariance], ...]:
         return ((slice(0, self.size), Diagonal(self.size)),)
 
+    def closed_form(self) -> None:
+        return None
+
     def start(self) -> Array:
         return self.first
 

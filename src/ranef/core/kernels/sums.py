@@ -60,14 +60,15 @@ def holder(f: Index, g: Index, size_f: int) -> Index | None:
 
 def pair_sums(f: Index, g: Index, size_f: int, size_g: int, z_f: Array | None, z_g: Array | None) -> tuple[Index, Index, Array]:
     """(rows, columns, (c, k_f, k_g) sums of z_f z_g') over the pairs of levels that occur, sorted by row."""
-    keys, where = np.unique(f.astype(np.int64) * size_g + g, return_inverse=True)
-    count = len(keys)
+    from scipy.sparse import coo_array  # which sorts by counting; small models need not wait for it
+
     k_f, k_g = 1 if z_f is None else z_f.shape[1], 1 if z_g is None else z_g.shape[1]
-    values = np.empty((count, k_f, k_g))
+    ones, places, values = np.ones(len(f)), (f.astype(np.int32), g.astype(np.int32)), []
     for a in range(k_f):
         for b in range(k_g):
-            weight = None
-            if z_f is not None or z_g is not None:
-                weight = (1.0 if z_f is None else z_f[:, a]) * (1.0 if z_g is None else z_g[:, b])
-            values[:, a, b] = np.bincount(where, weights=weight, minlength=count)
-    return (keys // size_g).astype(np.intp), (keys % size_g).astype(np.intp), values
+            weights = (ones if z_f is None else z_f[:, a]) * (1.0 if z_g is None else z_g[:, b])
+            found = coo_array((weights, places), shape=(size_f, size_g)).tocsr()  # adds what falls together, zeros too
+            found.sort_indices()
+            values.append(found.data)
+    rows = np.repeat(np.arange(size_f), np.diff(found.indptr))
+    return rows, found.indices.astype(np.intp), np.stack(values, axis=1).reshape(-1, k_f, k_g)

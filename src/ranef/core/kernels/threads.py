@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from threadpoolctl import ThreadpoolController
 
+NARROW, SHORT = 16, 1 << 14  # columns, and numbers in all of them, whose products take one thread of their own accord
 LARGE = 2000  # the order from which on a dense matrix keeps several threads busy
 
 
@@ -27,6 +28,11 @@ def _controller() -> tuple[ThreadpoolController, int]:
 def one_thread() -> AbstractContextManager[object]:
     """The BLAS is held to one thread within the `with`. Costs ten microseconds."""
     return _controller()[0].limit(limits=1, user_api="blas")
+
+
+def one_thread_for(rows: int, columns: int) -> AbstractContextManager[object]:
+    """`one_thread`, but where the columns are so few and short that the BLAS uses one of its own accord."""
+    return nullcontext() if columns <= NARROW and rows * columns <= SHORT else one_thread()
 
 
 def many_threads(order: int) -> AbstractContextManager[object]:

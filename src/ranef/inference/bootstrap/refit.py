@@ -92,7 +92,8 @@ class Refitter:
         criterion = replace(self.criterion, engine=engine)
         theta, done = self.theta, True
         if len(theta):
-            found = [minimise(criterion, start=start) for start in self.starts]
+            starts = [None] if criterion.unimodal else self.starts
+            found = [minimise(criterion, start=start) for start in starts]
             best = min(found, key=lambda optimum: (optimum.state == "not converged", optimum.value))
             if best.state == "not converged":
                 best = minimise(criterion)

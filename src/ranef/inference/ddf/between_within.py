@@ -47,7 +47,7 @@ class BetweenWithin(Denominator):
         return cls(fit, within, tuple(reversed(dfs)))
 
     def df(self, L: Array) -> Array:
-        xi = L @ self.fit.criterion.gram.standard.to_user()
+        xi = L @ self.fit.criterion.gram.standard.to_user
         size = np.linalg.norm(xi, axis=1)
         out = np.full(len(L), max(self.strata[-1], 1.0))
         for W, df in reversed(list(zip(self.within, self.strata, strict=False))):
@@ -57,7 +57,7 @@ class BetweenWithin(Denominator):
 
     def joint_df(self, L: Array) -> float:
         """That of the coarsest stratum from which any row takes information."""
-        xi = L @ self.fit.criterion.gram.standard.to_user()
+        xi = L @ self.fit.criterion.gram.standard.to_user
         size = np.linalg.norm(xi)
         for W, df in zip(self.within, self.strata, strict=False):
             if np.linalg.norm(xi - xi @ W @ W.T) <= 1e-6 * size:
