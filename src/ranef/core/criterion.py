@@ -325,10 +325,11 @@ class Criterion:
             yield self.layout.multiple(size)
 
     def canonical(self, theta: Array) -> Array:
+        if self.residual is None:
+            return self.layout.canonical(theta)
         q, out = self.layout.size, np.array(theta)
         out[:q] = self.layout.canonical(theta[:q])
-        if self.residual is not None:
-            out[q:] = self.residual.canonical(theta[q:])
+        out[q:] = self.residual.canonical(theta[q:])
         return out
 
     def boundary(self, theta: Array) -> tuple[str, ...]:

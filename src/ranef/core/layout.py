@@ -171,7 +171,7 @@ class Layout:
     def jacobian(self, theta: Array) -> Array:
         """(q, K) d omega / d theta."""
         if len(self.parts) == 1 and self._quadratic[0] is not None:
-            return (self._quadratic[0] @ theta).T
+            return (self._quadratic[0] @ theta[: self.size]).T
         out = np.zeros((self.size, len(self.directions[0])))
         for (part, span, rows, columns), constant in zip(self._spans, self._quadratic, strict=True):
             own = theta[part.theta]
