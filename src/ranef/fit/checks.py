@@ -16,6 +16,7 @@ from ranef.optim.problem import Optimum
 from ranef.schema import Rows
 
 FEW_LEVELS = 5
+FLAT = 1e-6  # a scaled curvature below this is none
 FREE = ("cs", "toep", "cor")  # structures to which independent residuals add nothing new
 CLEAR = 1e-6  # share of the sum of squares that is far from rounding
 PERFECT = 1e-14  # a residual root mean square below this share of the response's is rounding
@@ -170,6 +171,25 @@ def data_findings(design: Design, rows: Rows, dropped: tuple[str, ...]) -> list[
                 )
             )  # fmt: skip
     return out
+
+
+def identification_findings(design: Design, optimum: Optimum) -> list[Finding]:
+    """Random effects and a residual structure that say the same: the criterion is flat along a combination of them."""
+    if design.residual is None or optimum.state != "optimum" or optimum.certificate.smallest_curvature > FLAT:
+        return []
+    both = (
+        f"{' and '.join(term.label for term in design.terms)} and {design.residual.label}"
+        if design.terms
+        else design.residual.label
+    )
+    return [
+        Finding(
+            "not_identified", "warning",
+            f"The data do not tell all covariance parameters of {both} apart: several sets of them fit equally well.",
+            "The fixed effects and their tests stand; leave one of the terms out before you read the covariance parameters.",
+            {"smallest_curvature": optimum.certificate.smallest_curvature},
+        )
+    ]  # fmt: skip
 
 
 def optimum_findings(optimum: Optimum) -> list[Finding]:

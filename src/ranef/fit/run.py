@@ -18,6 +18,7 @@ from ranef.errors import DataError, ModelError
 from ranef.fit.checks import (
     borrows,
     data_findings,
+    identification_findings,
     optimum_findings,
     refuse_degenerate,
     refuse_em,
@@ -65,7 +66,9 @@ def _answer(model: Model, gram: Gram, start: Array | None, warm: Array | None, c
     optimum = search(criterion, model.options.optimizer, warm) if criterion.size else _closed_form(criterion)
     solution = Solution.of(criterion, optimum)
     dropped = tuple(name for j, name in enumerate(design.names) if j not in set(gram.standard.kept))
-    findings = tuple(data_findings(design, model.rows, dropped) + optimum_findings(optimum))
+    findings = (
+        *data_findings(design, model.rows, dropped), *optimum_findings(optimum), *identification_findings(design, optimum),
+    )  # fmt: skip
     return Fit(model, criterion, optimum, solution, findings)
 
 

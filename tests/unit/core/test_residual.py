@@ -203,3 +203,14 @@ def _dense_covariance(fit: Fit, theta: np.ndarray) -> np.ndarray:
         )
         V += (z @ root @ root.T @ z.T) * (own.group.codes[:, None] == own.group.codes)
     return V
+
+
+def test_parameters_that_say_the_same_are_told(trial):
+    """A random intercept is compound symmetry: the sum of both covariances is known, and neither of them."""
+    both = ranef.lmm("y ~ x + (1 | id)", trial, residual="cs(visit | id)")
+    alone = ranef.lmm("y ~ x", trial, residual="cs(visit | id)")
+    assert [finding.code for finding in both.findings if finding.severity == "warning"] == ["not_identified"]
+    assert not alone.findings
+    assert both.llf == pytest.approx(alone.llf, abs=1e-8)
+    np.testing.assert_allclose(both.bse, alone.bse, rtol=1e-7)
+    np.testing.assert_allclose(both.df, alone.df, rtol=1e-5)
