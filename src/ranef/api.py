@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from ranef.covariance import word_of
+from ranef.covariance import STRUCTURES, word_of
 from ranef.covariance.variance_functions import VARIANCE_FUNCTIONS
 from ranef.errors import FormulaError, ModelError
 from ranef.fit.describe import Description, describe_design
@@ -115,7 +115,7 @@ def lmm(
         raise ModelError(f"optimizer={optimizer!r} is not known.", hint=f"Use one of: {', '.join(OPTIMIZERS)}.")
     options = Options(check_ddf(ddf), optimizer, start)
     noise = Noise.of(precision_weights, sampling_variance, residual)
-    structure = None if residual is None else parse_residual(residual, Vocabulary(word_of, VARIANCE_FUNCTIONS))
+    structure = None if residual is None else parse_residual(residual, vocabulary())
     intake = ingest(
         parse(formula), data, weights=noise.weights, offset=offset, contrasts=contrasts, missing=missing, functions=functions,
         known=noise.known, errors=noise.covariance, residual=structure, covariances=covariances,
@@ -134,6 +134,11 @@ def lmm(
         "covariances": covariances,
     }
     return run(Model(parse(formula), intake, reml, options, recipe))
+
+
+def vocabulary() -> Vocabulary:
+    """The words of `residual=`."""
+    return Vocabulary(word_of, VARIANCE_FUNCTIONS, {word: entry.about.options for word, entry in STRUCTURES.items()})
 
 
 @dataclass(frozen=True, eq=False)

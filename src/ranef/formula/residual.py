@@ -11,7 +11,8 @@ power(fitted), ident(sex)                 independent residuals of unequal varia
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+import difflib
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from ranef.errors import FormulaError
@@ -21,14 +22,18 @@ from ranef.formula.source import Source
 from ranef.formula.terms import Algebra
 
 FITTED = "fitted"  # the covariate that stands for the mean
+ABSORBING = ("id", "diag", "un", "cs", "toep", "cor")  # whose variances are free, so that a nugget is a part of them
+OPENING = {")": "(", "]": "["}
+WHOLE = ("bands", "d")  # options that count
 
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """The words of structures, by any of their spellings, and those of variance functions."""
+    """The words of structures, by any of their spellings, and what may stand in them, and those of variance functions."""
 
     structure: Callable[[str], str | None]
     functions: Collection[str]
+    options: Mapping[str, Collection[str]]  # of each structure, by its word
 
 
 @dataclass(frozen=True)
@@ -78,6 +83,7 @@ def parse_residual(text: object, known: Vocabulary) -> ResidualFormula:
             "residual= is a text such as 'ar1(visit | subject)'.", text=shown, start=0, stop=len(shown), hint="None: independent."
         )
     whole = _Piece(text, 0, len(text))
+    whole.check_brackets()
     factors = list(whole.split("*"))
     factors[-1], nugget = _without_nugget(factors[-1])
     orderings: tuple[Ordering, ...] = ()
@@ -91,9 +97,9 @@ def parse_residual(text: object, known: Vocabulary) -> ResidualFormula:
             raise factor.error("There is a second structure.", "Structures over two factors are joined by @: un(a) @ ar1(b | id).")
         else:
             orderings, subject, by = _structure(factor, known)
-    if nugget and not orderings:
-        raise whole.error("A nugget is added to a correlated structure.", "Independent residuals are their own nugget.")
-    return ResidualFormula(text, orderings, subject, by, tuple(scalings), nugget)
+    if nugget is not None:
+        _check_nugget(nugget, orderings)
+    return ResidualFormula(text, orderings, subject, by, tuple(scalings), nugget is not None)
 
 
 @dataclass(frozen=True)
@@ -113,6 +119,11 @@ class _Piece:
         stop = self.start + max(len(self.own.rstrip()), lead + 1)
         return Source(self.text).error(message, self.start + lead, stop, hint)
 
+    def first(self, word: str) -> _Piece:
+        """The word with which the piece begins."""
+        begin = self.start + len(self.own) - len(self.own.lstrip())
+        return _Piece(self.text, begin, begin + len(word))
+
     def split(self, mark: str) -> Iterator[_Piece]:
         """The pieces between marks outside of brackets and back-quotes."""
         depth, quoted, begin = 0, False, self.start
@@ -130,28 +141,71 @@ class _Piece:
     def call(self) -> tuple[str, _Piece]:
         """`word(inside)`."""
         own = self.own.rstrip()
-        at = own.find("(")
+        at = _last_opening(own)
         word = own[:at].strip() if at >= 0 else ""
         if not word or not own.endswith(")"):
             raise self.error("This is no structure.", "Write word(order | subject), such as ar1(visit | subject).")
         return word, _Piece(self.text, self.start + at + 1, self.start + len(own) - 1)
 
+    def check_brackets(self) -> None:
+        """Raises FormulaError for a bracket or a back-quote without its partner."""
+        opened: list[int] = []
+        quote: int | None = None
+        for at in range(self.start, self.stop):
+            letter = self.text[at]
+            if letter == "`":
+                quote = at if quote is None else None
+            elif quote is not None:
+                continue
+            elif letter in "([":
+                opened.append(at)
+            elif letter in ")]":
+                if not opened or self.text[opened[-1]] != OPENING[letter]:
+                    raise _Piece(self.text, at, at + 1).error(f"`{letter}` closes nothing.")
+                opened.pop()
+        if quote is not None:
+            raise _Piece(self.text, quote, quote + 1).error("A back-quote is never closed.")
+        if opened:
+            at = opened[-1]
+            raise _Piece(self.text, at, at + 1).error(f"`{self.text[at]}` is never closed.")
+
     def expression(self, mode: Mode = Mode.VALUE) -> Expression:
         if not self.own.strip():
             raise self.error("Something is missing here.", "Write word(order | subject), such as ar1(visit | subject).")
-        parser = Parser(Source(" " * self.start + self.own))
+        parser = Parser(_Within(" " * self.start + self.own, self.text))
         return parser.expression(0, parser.whole.close, mode)
 
 
-def _without_nugget(piece: _Piece) -> tuple[_Piece, bool]:
+@dataclass(frozen=True)
+class _Within(Source):
+    """A piece with blanks before it, so that positions are those of the whole text, which errors show."""
+
+    whole: str = ""
+
+    def error(self, message: str, start: int, stop: int, hint: str | None = None) -> FormulaError:
+        return Source(self.whole).error(message, start, stop, hint)
+
+
+def _without_nugget(piece: _Piece) -> tuple[_Piece, _Piece | None]:
     parts = list(piece.split("+"))
     if len(parts) == 1:
-        return piece, False
+        return piece, None
     if len(parts) > 2 or parts[1].own.strip().lower() != "nugget":
         raise parts[1].error(
             "Only `nugget` can be added to a structure.", "Structures are multiplied by variance functions with *."
         )
-    return parts[0], True
+    return parts[0], parts[1]
+
+
+def _check_nugget(nugget: _Piece, orderings: tuple[Ordering, ...]) -> None:
+    if not orderings:
+        raise nugget.error("A nugget is added to a correlated structure.", "Independent residuals are their own nugget.")
+    word = orderings[0].word
+    if len(orderings) == 1 and word in ABSORBING:
+        raise nugget.error(
+            f"A nugget cannot be told from the variances and covariances of {word}, which take any value.",
+            "Leave it out, or use a structure whose correlations follow a rule: ar1, sp_exp, ...",
+        )
 
 
 def _structure(piece: _Piece, known: Vocabulary) -> tuple[tuple[Ordering, ...], tuple[Expression, ...], Expression | None]:
@@ -163,16 +217,17 @@ def _structure(piece: _Piece, known: Vocabulary) -> tuple[tuple[Ordering, ...], 
     orderings = []
     for part in parts:
         word, inside = part.call()
-        name = known.structure(word)
+        name, number = _spelled(word, known)
         if name is None:
-            raise part.error(f"The structure {word!r} is not known.", "See the table of structures; for example un, cs, ar1, toep.")
+            raise part.first(word).error(f"The structure {word!r} is not known.", _suggestion(word, known))
         body, *rest = inside.split(",")
         order, *owner = body.split("|")
         if len(owner) > 1 or (owner and subject):
             raise (owner[-1]).error("A subject is named once, behind one bar.")
         if owner:
             subject = _subject(owner[0])
-        options = dict(_option(entry) for entry in rest)
+        allowed = (*known.options[name], "by")
+        options = {**number, **dict(_option(entry, name, allowed) for entry in rest)}
         by = _grouping(options.pop("by", None)) or by
         numbers = tuple((key, value) for key, value in options.items() if isinstance(value, int | float))
         orderings.append(Ordering(name, _positions(order), numbers))
@@ -196,17 +251,50 @@ def _subject(piece: _Piece) -> tuple[Expression, ...]:
     return groups[-1].factors
 
 
-def _option(piece: _Piece) -> tuple[str, Expression | float]:
+def _spelled(word: str, known: Vocabulary) -> tuple[str | None, dict[str, Expression | float]]:
+    """The structure that a word stands for, also as SAS writes it: AR(1), SP(EXP), TOEP(3)."""
+    found = known.structure(word)
+    if found is not None or "(" not in word:
+        return found, {}
+    stem, _, inside = word.lower().replace(" ", "").rstrip(")").partition("(")
+    if stem in ("toep", "toeph") and inside.isdecimal() and int(inside) > 0:
+        return stem, {"bands": int(inside)}
+    if (stem, inside) == ("un", "1"):
+        return known.structure("diag"), {}
+    return known.structure(f"sp_{inside}" if stem == "sp" else stem + inside.replace(",", "")), {}
+
+
+def _suggestion(word: str, known: Vocabulary) -> str:
+    close = difflib.get_close_matches(word.lower(), [*known.options, *known.functions], n=1)
+    guess = f"Did you mean {close[0]}? " if close else ""
+    return f"{guess}See the table of structures; for example un, cs, ar1, toep."
+
+
+def _last_opening(text: str) -> int:
+    """Where the bracket opens that ends last; -1 if there is none."""
+    depth, at = 0, -1
+    for place, letter in enumerate(text):
+        if letter == "(":
+            at = place if depth == 0 else at
+        depth += (letter in "([") - (letter in ")]")
+    return at
+
+
+def _option(piece: _Piece, word: str, allowed: Collection[str]) -> tuple[str, Expression | float]:
     name, equals, _ = piece.own.partition("=")
     if not equals:
         raise piece.error("An option is written name=value.", "For example toep(visit | id, bands=3), un(visit | id, by=arm).")
+    if name.strip() not in allowed:
+        raise piece.error(f"{word} has no option {name.strip()!r}.", f"It has: {', '.join(allowed)}.")
     at = piece.start + len(name) + 1
     node = _Piece(piece.text, at, piece.stop).expression()
     if name.strip() == "by":
         return "by", node
-    if isinstance(node, Literal) and isinstance(node.value, int | float):
-        return name.strip(), node.value
-    raise piece.error("The value of this option is a number.")
+    if not isinstance(node, Literal) or not isinstance(node.value, int | float):
+        raise piece.error("The value of this option is a number.")
+    if name.strip() in WHOLE and (node.value != int(node.value) or node.value < 1):
+        raise piece.error(f"{name.strip()} is a whole number from 1 on.")
+    return name.strip(), int(node.value) if name.strip() in WHOLE else node.value
 
 
 def _grouping(value: Expression | float | None) -> Expression | None:

@@ -38,6 +38,7 @@ def residual_term(formula: ResidualFormula, reading: Reading) -> ResidualTerm:
     made = _placed(formula, reading, subject)
     independent = all(ordering.word in INDEPENDENT for ordering in formula.orderings)
     if not independent:
+        _refuse_single_rows(formula, subject)
         _refuse_ties(subject, made, formula.nugget)
     owner = _by_row(n) if independent else subject
     return ResidualTerm(formula.text, owner, *made, functions, formula.nugget, of_mean)
@@ -76,22 +77,31 @@ def _one(ordering: Ordering, reading: Reading, subject: Grouping) -> Made:
             f"{ordering.word} is ordered by one column, not by {len(values)}.", hint="Spatial structures take several."
         )
     visit, labels = _visits(ordering, values, subject)
-    options: dict[str, Any] = dict(ordering.options)
-    made = structure(ordering.word, len(labels), **options)
+    made = _made(ordering, len(labels), None)
     if len(labels) > MOST_VISITS and isinstance(made, Scaled) and isinstance(made.correlation, Kernel) and not made.heterogeneous:
         return made, None, visit[:, None].astype(float), ()
     return made, visit, None, labels
 
 
 def _by_distance(ordering: Ordering, values: Sequence[Value], subject: Grouping) -> Made:
-    x = np.column_stack([_coordinate(text_of(node), value) for node, value in zip(ordering.positions, values, strict=True)])
     if not values:
         raise ModelError(f"{ordering.word} needs coordinates.", hint=f"Write {ordering.word}(time | subject).")
-    options: dict[str, Any] = dict(ordering.options)
-    made = structure(ordering.word, 0, _typical(x, subject), **options)
+    x = np.column_stack([_coordinate(text_of(node), value) for node, value in zip(ordering.positions, values, strict=True)])
+    made = _made(ordering, 0, _typical(x, subject))
     if isinstance(made, Scaled) and made.heterogeneous:
         raise ModelError(f"{ordering.word}h has a standard deviation for each position; by distance there is one.")
     return made, None, x, ()
+
+
+def _made(ordering: Ordering, k: int, positions: Positions | None) -> Covariance:
+    options: dict[str, Any] = dict(ordering.options)
+    try:
+        made = structure(ordering.word, k, positions, **options)
+    except ValueError as problem:
+        raise ModelError(f"{problem}.") from None
+    if made.rank < made.k:
+        raise ModelError(f"{ordering.word} is no covariance of residuals: it has no full rank.", hint="Use it for random effects.")
+    return made
 
 
 def _coordinate(name: str, value: Value) -> Array:
@@ -150,6 +160,14 @@ def _numbered(ordering: Ordering, name: str, x: Array) -> tuple[Codes, tuple[str
         labels = tuple(f"{distinct[0] + unit * i:g}" for i in range(whole[-1] + 1))
         return whole[codes], labels
     return codes.astype(np.intp), tuple(f"{value:g}" for value in distinct)
+
+
+def _refuse_single_rows(formula: ResidualFormula, subject: Grouping) -> None:
+    if np.bincount(subject.codes).max(initial=0) < 2:
+        raise ModelError(
+            f"Each level of {subject.name} has one row: {formula.orderings[0].word} relates rows of the same subject.",
+            hint="Behind the bar stands the subject that the rows belong to, not the row.",
+        )
 
 
 def _refuse_ties(subject: Grouping, made: Made, nugget: bool) -> None:
