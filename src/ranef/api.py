@@ -70,8 +70,8 @@ def lmm(
         ``"drop"`` leaves out rows with a missing value in any variable used and counts them; ``"raise"`` refuses them.
     ddf
         Degrees of freedom of tests and intervals: ``"satterthwaite"``, ``"kenward-roger"``, ``"kenward-roger-linear"``,
-        ``"kenward-roger-observed"``, ``"between-within"``, ``"containment"``, ``"residual"`` or ``"asymptotic"``;
-        with `sampling_variance` also ``"knapp-hartung"``.
+        ``"kenward-roger-observed"``, ``"kenward-roger-observed-linear"``, ``"between-within"``, ``"containment"``, ``"residual"``
+        or ``"asymptotic"``; with `sampling_variance` also ``"knapp-hartung"``.
     optimizer
         ``"newton"``; ``"bobyqa"``, ``"lbfgs"`` and ``"em"`` to compare or to teach.
     start

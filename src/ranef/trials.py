@@ -48,7 +48,7 @@ def mmrm(
         Of several structures the ``"first"`` that converges, or the one with the lowest ``"aicc"``, ``"aic"`` or ``"bic"``. What
         was tried and taken is a finding of the fit, and printed with it.
     ddf
-        ``"kenward-roger"``, ``"kenward-roger-linear"`` (which equals SAS for `un`), ``"satterthwaite"``, ...
+        ``"kenward-roger"`` (expected information), ``"kenward-roger-observed"`` (as SAS), ``"satterthwaite"``, ...
     reml, options
         As in `lmm`.
 

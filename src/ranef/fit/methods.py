@@ -9,6 +9,9 @@ DDF: dict[str, str] = {
     "kenward-roger": "Kenward and Roger's degrees of freedom and standard errors",
     "kenward-roger-linear": "Kenward and Roger's degrees of freedom and standard errors (linear variant)",
     "kenward-roger-observed": "Kenward and Roger's degrees of freedom and standard errors (observed information)",
+    "kenward-roger-observed-linear": (
+        "Kenward and Roger's degrees of freedom and standard errors (observed information, linear variant)"
+    ),
     "between-within": "between-within degrees of freedom",
     "containment": "containment degrees of freedom",
     "residual": "residual degrees of freedom",

@@ -32,6 +32,11 @@ DDF = {
     "kenward-roger-observed": (
         "the adjusted standard errors and degrees of freedom of Kenward and Roger, with the observed information", "kenward-roger",
     ),
+    "kenward-roger-observed-linear": (
+        "the adjusted standard errors and degrees of freedom of Kenward and Roger, with the observed information and in the linear "
+        "variant",
+        "kenward-roger",
+    ),
     "knapp-hartung": ("the standard errors and residual degrees of freedom of Knapp and Hartung", "knapp"),
     "between-within": ("between-within degrees of freedom", "pinheiro"),
     "containment": ("containment degrees of freedom", "sas"),

@@ -22,6 +22,7 @@ METHODS: dict[str, Callable[[Fit], Denominator]] = {
     "kenward-roger": KenwardRogerDenominator,
     "kenward-roger-linear": KenwardRogerDenominator.first_order,
     "kenward-roger-observed": KenwardRogerDenominator.observed,
+    "kenward-roger-observed-linear": KenwardRogerDenominator.observed_first_order,
     "between-within": BetweenWithin.of,
     "containment": Containment.of,
     "residual": Residual,

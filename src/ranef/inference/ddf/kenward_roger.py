@@ -45,6 +45,10 @@ class KenwardRogerDenominator(Denominator):
     def first_order(cls, fit: Fit) -> KenwardRogerDenominator:
         return cls(fit, linear=True)
 
+    @classmethod
+    def observed_first_order(cls, fit: Fit) -> KenwardRogerDenominator:
+        return cls(fit, "observed", linear=True)
+
     @property
     def vcov(self) -> Array:
         return self.adjusted.vcov(self.fit.solution)
