@@ -202,6 +202,7 @@ def describe(
     formula: str,
     data: Any,
     *,
+    residual: str | None = None,
     precision_weights: Any = None,
     sampling_variance: Any = None,
     offset: Any = None,
@@ -210,7 +211,8 @@ def describe(
     functions: Mapping[str, Callable[..., Any]] | None = None,
     covariances: Mapping[str, Any] | None = None,
 ) -> Description:
-    """What a model would ask of the data, before any fit: terms, parameters, levels, rank, and what is confounded.
+    """What a model would ask of the data, before any fit: terms, parameters, levels, rank, and what is confounded; of a residual
+    structure its subjects, parameters, and which visits are missing.
 
     Takes the arguments of `lmm` and raises FormulaError and DataError as it does; what `lmm` would refuse as unidentified
     is a finding.
@@ -253,9 +255,10 @@ def describe(
     batch  batch:cask  second nested in first
     """
     parsed = parse(formula)
-    noise = Noise.of(precision_weights, sampling_variance)
+    noise = Noise.of(precision_weights, sampling_variance, residual)
+    structure = None if residual is None else parse_residual(residual, vocabulary())
     intake = ingest(
         parsed, data, weights=noise.weights, offset=offset, contrasts=contrasts, missing=missing, functions=functions,
-        known=noise.known, errors=noise.covariance, covariances=covariances,
+        known=noise.known, errors=noise.covariance, residual=structure, covariances=covariances,
     )  # fmt: skip
     return describe_design(parsed.text, intake.design, intake.rows)

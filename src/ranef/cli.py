@@ -139,6 +139,7 @@ def _add_datasets(commands: Any) -> None:
 def _add_question(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("data", metavar="DATA", help="a file or the name of an embedded data set")
     parser.add_argument("formula", metavar="FORMULA", help='such as "y ~ x + (x | group)"')
+    parser.add_argument("--residual", metavar="STRUCTURE", help='of the residuals, such as "ar1(visit | id)"')
     parser.add_argument("--weights", metavar="COLUMN", help="precision weights")
     parser.add_argument("--sampling-variance", metavar="COLUMN", help="known variances of the rows, as in a meta-analysis")
     parser.add_argument("--offset", metavar="COLUMN", help="a part of the mean with coefficient one")
@@ -153,7 +154,8 @@ def _fit(arguments: argparse.Namespace) -> int:
     with progress(f"fitting {arguments.formula}"):
         fit = ranef.lmm(
             arguments.formula, data, reml=not arguments.ml, ddf=arguments.ddf, optimizer=arguments.optimizer,
-            precision_weights=arguments.weights, sampling_variance=arguments.sampling_variance, offset=arguments.offset,
+            residual=arguments.residual, precision_weights=arguments.weights, sampling_variance=arguments.sampling_variance,
+            offset=arguments.offset,
         )  # fmt: skip
         text = str(fit.summary())
     print(text)
@@ -183,7 +185,10 @@ def _save(fit: Fit, path: Path, arguments: argparse.Namespace) -> None:
 
 def _describe(arguments: argparse.Namespace) -> int:
     data = _data(arguments.data)
-    options = {"precision_weights": arguments.weights, "sampling_variance": arguments.sampling_variance, "offset": arguments.offset}
+    options = {
+        "residual": arguments.residual, "precision_weights": arguments.weights, "sampling_variance": arguments.sampling_variance,
+        "offset": arguments.offset,
+    }  # fmt: skip
     print(ranef.describe(arguments.formula, data, **options))
     return OK
 

@@ -14,6 +14,7 @@ from ranef.covariance.base import Array
 from ranef.design import Codes, Design, Grouping
 from ranef.errors import Finding, ModelError
 from ranef.fit.checks import data_findings, refuse_unidentified
+from ranef.fit.describe_residual import never_together, structure_size, structure_table, visit_table
 from ranef.schema import Rows
 from ranef.table import Table
 
@@ -27,11 +28,17 @@ class Description:
     fixed: Table
     random: Table
     groups: Table
+    residual: Table
+    visits: Table
     findings: tuple[Finding, ...]
 
     @property
+    def _all(self) -> tuple[Table, ...]:
+        return self.counts, self.fixed, self.random, self.groups, self.residual, self.visits
+
+    @property
     def tables(self) -> tuple[Table, ...]:
-        return tuple(table for table in (self.counts, self.fixed, self.random, self.groups) if len(table))
+        return tuple(table for table in self._all if len(table))
 
     def __str__(self) -> str:
         lines = [self.formula, *(str(table) for table in self.tables)]
@@ -54,7 +61,7 @@ def describe_design(formula: str, design: Design, rows: Rows) -> Description:
     kept = set(standard.kept)
     aliases = alias_text(design, standard.kept)
     frame = rows.frame
-    theta = sum(term.covariance.size for term in design.terms)
+    theta = sum(term.covariance.size for term in design.terms) + structure_size(design)
     counts = Table(
         {
             "quantity": [
@@ -78,8 +85,10 @@ def describe_design(formula: str, design: Design, rows: Rows) -> Description:
         title="Fixed effects", frame_kind=frame,
     )  # fmt: skip
     findings = data_findings(design, rows, tuple(name for j, name in enumerate(design.names) if j not in kept))
-    findings += _refusals(design) + _confounded(design)
-    return Description(formula, counts, fixed, _random_table(design, frame), _group_table(design, frame), tuple(findings))
+    findings += _refusals(design) + _confounded(design) + never_together(design)
+    residual, visits = structure_table(design, frame), visit_table(design, frame)
+    random, groups = _random_table(design, frame), _group_table(design, frame)
+    return Description(formula, counts, fixed, random, groups, residual, visits, tuple(findings))
 
 
 def alias_text(design: Design, kept: tuple[int, ...]) -> dict[int, str]:

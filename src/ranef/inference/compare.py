@@ -172,7 +172,15 @@ def _by_f(fits: list[Fit], labels: list[str], ddf: str | None) -> Table:
 
 
 def _formulas(fits: Sequence[Fit], labels: Sequence[str]) -> tuple[str, ...]:
-    return tuple(f"{label}: {fit.formula}" for fit, label in zip(fits, labels, strict=True))
+    """What each label stands for, with the residual structure where any model has one."""
+    structured = any(_structure_of(fit) for fit in fits)
+    tails = [f"; residuals {_structure_of(fit) or 'independent'}" if structured else "" for fit in fits]
+    return tuple(f"{label}: {fit.formula}{tail}" for fit, label, tail in zip(fits, labels, tails, strict=True))
+
+
+def _structure_of(fit: Fit) -> str | None:
+    design = fit.model.design
+    return None if design.residual is None or design.known_variances else design.residual.label
 
 
 def variance_change(*fits: Fit, names: Sequence[str] | None = None) -> Table:

@@ -8,6 +8,7 @@ where p_g is the number of dimensions of X that vary within g_(g-1) but not with
 that it takes information from: that of the rows if it is estimable within the levels of g_G, else that of g_G if it is estimable
 within g_(G-1), and so on. This does not depend on the coding of factors. For single coefficients it is the rule of SAS (DDFM=BW),
 nlme (Pinheiro and Bates 2000, p. 91) and mmrm, except that nlme and mmrm give the intercept the df of the rows.
+The subjects of a residual structure are one of the groups.
 """
 
 from __future__ import annotations
@@ -66,9 +67,15 @@ class BetweenWithin(Denominator):
 
 
 def nested_groups(fit: Fit) -> list[Grouping]:
-    """The grouping factors, finest first. Raises ModelError where two are crossed."""
-    unique = {id(term.group): term.group for term in fit.model.design.terms}
-    groups = sorted(unique.values(), key=lambda group: -group.size)
+    """The grouping factors and the subjects of a residual structure, finest first. Raises ModelError where two are crossed."""
+    design = fit.model.design
+    unique = {id(term.group): term.group for term in design.terms}
+    if design.residual is not None and design.residual.subject.size < fit.nobs:
+        unique |= {id(design.residual.subject): design.residual.subject}
+    groups: list[Grouping] = []
+    for group in sorted(unique.values(), key=lambda group: -group.size):
+        if not any(_same_partition(group, other) for other in groups):
+            groups.append(group)
     for fine, coarse in pairwise(groups):
         pairs = np.unique(fine.codes.astype(np.int64) * coarse.size + coarse.codes)
         if len(pairs) != fine.size:
@@ -77,6 +84,11 @@ def nested_groups(fit: Fit) -> list[Grouping]:
                 hint='Use "kenward-roger" or "satterthwaite"; "containment" also takes crossed groups.',
             )
     return groups
+
+
+def _same_partition(one: Grouping, other: Grouping) -> bool:
+    pairs = np.unique(one.codes.astype(np.int64) * other.size + other.codes)
+    return len(pairs) == one.size == other.size
 
 
 def _directions(fit: Fit, group: Grouping) -> Array:
