@@ -288,19 +288,20 @@ class Criterion:
         """The candidates, best first; without random effects each with the scale that is best for it."""
         found: list[tuple[float, int, Array]] = []
         for theta in self._candidates():
-            pieces = None if self.layout.blocks else self._scaled_pieces(theta)
-            if pieces is not None:
-                theta = theta.copy()
-                assert self.residual is not None
-                self.residual.rescale(theta, float(np.sqrt(pieces.gls.pwrss / self.nu)))
-            found.append((self.evaluate(theta, 0).value, len(found), theta))
+            value, theta = (self.evaluate(theta, 0).value, theta) if self.layout.blocks else self._rescaled(theta)
+            found.append((value, len(found), theta))
         return [theta for _, _, theta in sorted(found, key=lambda entry: entry[:2])]
 
-    def _scaled_pieces(self, theta: Array) -> Pieces | None:
+    def _rescaled(self, theta: Array) -> tuple[float, Array]:
+        """The criterion at the best multiple c^2 V of V(theta), c^2 = s / nu, and the parameters there."""
+        assert self.residual is not None
         try:
-            return self.pieces(theta, 0)
+            pieces = self.pieces(theta, 0)
         except LinAlgError:
-            return None
+            return np.inf, theta
+        s, out = pieces.gls.pwrss, theta.copy()
+        self.residual.rescale(out, float(np.sqrt(s / self.nu)))
+        return self.value(pieces) - s + self.nu * (1.0 + float(np.log(s / self.nu))), out
 
     def _candidates(self) -> Iterator[Array]:
         if not self.layout.blocks:
