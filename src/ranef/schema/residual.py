@@ -89,7 +89,7 @@ def _by_distance(ordering: Ordering, values: Sequence[Value], subject: Grouping)
     x = np.column_stack([_coordinate(text_of(node), value) for node, value in zip(ordering.positions, values, strict=True)])
     made = _made(ordering, 0, _typical(x, subject))
     if isinstance(made, Scaled) and made.heterogeneous:
-        raise ModelError(f"{ordering.word}h has a standard deviation for each position; by distance there is one.")
+        raise ModelError(f"{ordering.word} has a standard deviation for each position; by distance there is one.")
     return made, None, x, ()
 
 
