@@ -10,6 +10,7 @@ import numpy as np
 from ranef.covariance import Scaled, structure
 from ranef.covariance.base import Covariance
 from ranef.covariance.correlation import Kernel, Positions
+from ranef.covariance.products import ByGroup, Kronecker
 from ranef.covariance.registry import STRUCTURES
 from ranef.covariance.variance_functions import VARIANCE_FUNCTIONS, Ident, VarianceFunction
 from ranef.design import MOST_VISITS, Array, Codes, Grouping, ResidualTerm
@@ -191,8 +192,6 @@ def _refuse_ties(subject: Grouping, made: Made, nugget: bool) -> None:
 
 
 def _kronecker(orderings: Sequence[Ordering], reading: Reading, subject: Grouping) -> Made:
-    from ranef.covariance.products import Kronecker
-
     (outer, a, x, first), (inner, b, y, second) = (_one(ordering, reading, subject) for ordering in orderings)
     if a is None or b is None or x is not None or y is not None:
         raise ModelError("A Kronecker product needs two structures over visits.", hint="For example un(endpoint) @ ar1(time | id).")
@@ -201,8 +200,6 @@ def _kronecker(orderings: Sequence[Ordering], reading: Reading, subject: Groupin
 
 
 def _by_arm(formula: ResidualFormula, made: Made, reading: Reading, subject: Grouping) -> Made:
-    from ranef.covariance.products import ByGroup
-
     own, visit, x, labels = made
     assert formula.by is not None
     name = text_of(formula.by)

@@ -16,7 +16,6 @@ import numpy as np
 from ranef.core.residual.marginal import Rows
 from ranef.core.residual.rows import RowCovariance
 from ranef.covariance.base import Array
-from ranef.covariance.unstructured import Unstructured
 
 if TYPE_CHECKING:
     from ranef.core.criterion import Criterion
@@ -77,7 +76,7 @@ def _moments(covariance: RowCovariance, rest: Array, sd: float) -> Array:
 def _of_size(covariance: RowCovariance, sd: float) -> Iterator[Array]:
     """Members of the structure with that standard deviation and correlations of several sizes."""
     structure = covariance.structure
-    if isinstance(structure, Unstructured) or covariance.term.visit is not None:
+    if covariance.term.visit is not None:
         lag = np.abs(np.subtract.outer(np.arange(structure.k), np.arange(structure.k)))
         for rho in CORRELATIONS if structure.k > 1 else CORRELATIONS[:1]:
             yield _completed(covariance, structure.of_factor(sd * _root(rho**lag if rho else np.eye(structure.k))))
