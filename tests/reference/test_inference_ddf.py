@@ -15,6 +15,7 @@ import pytest
 import ranef
 from tests.reference import align, compare
 from tests.reference.load import Case, fitted, reference_case, reference_cases, reference_data
+from tests.reference.structured import fitted_structure
 
 METHODS = {"Satterthwaite": "satterthwaite", "Kenward-Roger": "kenward-roger"}
 WEIGHTED = {case_id for case_id in reference_cases("lmm") if "weights" in reference_case(case_id)}
@@ -122,12 +123,12 @@ def test_f_tests_of_nested_means(case_id: str) -> None:
             compare.p_values(ours["p_value"], [table["p"]], "p")
 
 
-@pytest.mark.parametrize("case_id", reference_cases("lme"))
+# nlme writes the crossed effects of lme-assay-blocked as blocks of one group, whose strata are not those of our factors
+@pytest.mark.parametrize("case_id", [name for name in reference_cases("lme") if name != "lme-assay-blocked"])
 def test_between_within_as_nlme(case_id: str) -> None:
     """All but the intercept."""
-    case = reference_case(case_id)
-    m = ranef.lmm(case["formula"], reference_data(case["data"]), reml=case["method"] == "REML", ddf="between-within")
-    theirs = compare.numbers(case["results"]["fixef"]["df"])
+    m = fitted_structure(case_id).with_ddf("between-within")
+    theirs = compare.numbers(reference_case(case_id)["results"]["fixef"]["df"])
     assert list(m.df.iloc[1:]) == list(theirs[1:])
 
 
