@@ -193,8 +193,8 @@ class Solution:
 
 
 def theta_from_user(criterion: Criterion, theta: Array) -> Array:
-    """Standardised parameters of the user's (lme4's) theta."""
-    layout, out = criterion.layout, np.empty(len(theta))
+    """Standardised parameters of the user's (lme4's) theta; those of a residual structure are the same in both."""
+    layout, out = criterion.layout, np.array(theta, dtype=float)
     for f, part in layout.parts:
         S = criterion.gram.z_map(f)[part.columns, part.columns]
         out[part.theta] = part.covariance.transformed(np.asarray(theta, float)[part.theta], S)

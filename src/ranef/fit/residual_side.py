@@ -60,6 +60,15 @@ def relative_noise(fit: Fit) -> Array:
     return own if weights is None else own / weights
 
 
+def average_variance(fit: Fit) -> tuple[float, Array]:
+    """The mean residual variance of the rows, were their weights one, and (q,) its slopes in rho."""
+    covariance = fit.criterion.residual
+    assert covariance is not None
+    residuals, rows = covariance.at(rho_of(fit)), np.arange(fit.nobs)[:, None]
+    scale = unit_of(fit) ** 2
+    return scale * float(residuals.matrix(rows).mean()), scale * residuals.first(rows).mean(axis=(1, 2, 3))
+
+
 def homogeneous(fit: Fit) -> bool:
     """Is the residual variance the same wherever the weights are?"""
     covariance = fit.criterion.residual

@@ -25,12 +25,20 @@ def groupings(fit: Fit) -> dict[str, Grouping]:
     return {term.group.name: term.group for term in fit.model.design.terms}
 
 
+def dependent(fit: Fit) -> dict[str, Grouping]:
+    """The factors whose levels have rows that depend on each other: grouping factors, and the subjects of a residual structure."""
+    term, groups = fit.model.design.residual, groupings(fit)
+    if term is None or term.subject.size == fit.nobs:
+        return groups
+    return {term.subject.name: term.subject} | groups
+
+
 def top_grouping(fit: Fit, name: str | None = None) -> Grouping:
-    """The grouping factor called `name`, or the one that all others are nested in.
+    """The grouping factor (or the subjects of a residual structure) called `name`, or the one that all others are nested in.
 
     Raises ModelError where there is none.
     """
-    groups = groupings(fit)
+    groups = dependent(fit)
     if name is not None:
         if name not in groups:
             raise ModelError(
@@ -49,10 +57,11 @@ def top_grouping(fit: Fit, name: str | None = None) -> Grouping:
 def clusters_of(fit: Fit, cluster: Any) -> tuple[str, NDArray[Any], Codes]:
     """(name, levels, codes of the rows used) of a grouping factor, a column of the data, or an array with a value for each row.
 
-    None stands for the grouping factor that contains all others, and without random terms for each row by itself.
+    None stands for the grouping factor that contains all others (the subjects of a residual structure are one), and where no rows
+    depend on each other for each row by itself.
     Raises DataError for an array of another length or with missing values, ModelError where the clusters are not clear.
     """
-    groups, n = groupings(fit), fit.nobs
+    groups, n = dependent(fit), fit.nobs
     if cluster is None and not groups:
         return "row", np.arange(n), np.arange(n)
     if cluster is None or (isinstance(cluster, str) and cluster in groups):

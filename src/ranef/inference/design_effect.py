@@ -15,6 +15,7 @@ import numpy as np
 
 from ranef.design import Array
 from ranef.fit.points import design_points
+from ranef.fit.residual_side import refuse_structured
 from ranef.inference.parts import Part, Parts
 from ranef.inference.ratios import Estimate, quantile, ratio, share
 from ranef.inference.variance import averaging
@@ -55,6 +56,7 @@ def design_effect(fit: Fit, *, level: float = 0.95, bootstrap: Bootstrap | None 
     Intervals hold with probability 0.95.
     """
     quantile(level)
+    refuse_structured(fit, "design_effect()")
     parts, n = Parts.of(fit, bootstrap=bootstrap), fit.nobs
     total = Part.stack([parts.all_random, parts.residual])
     rows: list[tuple[str, str | None, float | None, Estimate]] = []

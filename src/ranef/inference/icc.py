@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ranef.fit.points import design_points
+from ranef.fit.residual_side import refuse_structured
 from ranef.inference.parts import Part, Parts
 from ranef.inference.ratios import RULES, Estimate, share, share_of
 from ranef.inference.variance import averaging
@@ -56,6 +57,8 @@ def icc(fit: Fit, *, at: Mapping[str, Any] | None = None, level: float = 0.95, b
     Intervals by the delta method, on the logarithm of the ratio to what remains.
     Intervals hold with probability 0.95.
     """
+    if not fit.model.design.terms:
+        refuse_structured(fit, "icc() without random effects", "residual_covariance(correlation=True) has the correlations.")
     parts = Parts.of(fit, at, bootstrap)
     rows = list(_rows(parts, level, stated=at is not None))
     columns = {

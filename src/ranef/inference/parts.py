@@ -2,7 +2,7 @@
 
     fixed      beta'S beta,         S the covariance of the columns of X over the rows       Nakagawa and Schielzeth (2013)
     random     sigma^2 tr(Omega M), M the mean of zz' over the rows, by grouping factor      Johnson (2014)
-    residual   sigma^2              of an observation of weight one
+    residual   sigma^2              of an observation of weight one; with a residual structure the average over the rows
 
 Every part is the squared length of a vector, its *root*: R beta with R'R = S, sigma R Lambda with R'R = M, and sigma. Roots are
 smooth in (beta, theta, log sigma^2) where the parts themselves are flat, at variances of zero.
@@ -19,10 +19,10 @@ import numpy as np
 from scipy.linalg import block_diag
 
 from ranef.design import Array
-from ranef.errors import DataError
+from ranef.errors import DataError, ModelError
 from ranef.fit.effects import Factor, factors
 from ranef.fit.points import design_points
-from ranef.fit.residual_side import refuse_structured
+from ranef.fit.residual_side import average_variance, refuse_structured
 from ranef.fit.rows import data_used, needs_rows
 from ranef.inference.boundary import farthest
 from ranef.inference.sample import Sample
@@ -88,7 +88,7 @@ class Parts:
         the model does not read.
         """
         needs_rows(fit, "An effect size")
-        refuse_structured(fit, "An effect size")
+        _check_structure(fit, at, bootstrap)
         sample = None if bootstrap is None else Sample.of(bootstrap, fit)
         if at is None:
             points = design_points(fit.model.design, fit.criterion.layout)
@@ -111,9 +111,10 @@ class Parts:
         A known sigma has no variance; it is that of a typical row.
         """
         fit, known = self.fit, self.fit.model.design.known_variances
-        if not fit.model.design.terms:
+        if not fit.model.design.mixed:
             return block_diag(fit.solution.vcov, np.full((1, 1), 0.0 if known else 2.0 / fit.solution.dof))
-        return block_diag(fit.solution.vcov, fit.variance_parameters.covariance, *([np.zeros((1, 1))] if known else []))
+        fixed = known or fit.criterion.residual is not None
+        return block_diag(fit.solution.vcov, fit.variance_parameters.covariance, *([np.zeros((1, 1))] if fixed else []))
 
     @cached_property
     def spread(self) -> Array:
@@ -170,8 +171,14 @@ class Parts:
 
     @cached_property
     def residual(self) -> Part:
+        """sigma^2; of residuals with a structure the average of their variances, as if all weights were one."""
         sigma = self.fit.solution.sigma
         jacobian = np.zeros((1, self._size))
+        if self.fit.criterion.residual is not None:
+            mean, slopes = average_variance(self.fit)
+            root = np.sqrt(mean)
+            jacobian[0, self._size - 1 - len(slopes) : -1] = slopes / (2.0 * root)
+            return Part(np.array([root]), jacobian)
         jacobian[0, -1] = sigma / 2.0
         return Part(np.array([sigma]), jacobian, draws=None if self.sample is None else self.sample.sigma2)
 
@@ -186,6 +193,18 @@ class Parts:
     @property
     def _size(self) -> int:
         return self.X.shape[1] + len(self.fit.solution.theta) + 1
+
+
+def _check_structure(fit: Fit, at: Mapping[str, Any] | None, bootstrap: Bootstrap | None) -> None:
+    """Raises ModelError for what is not defined where residuals have a structure."""
+    if fit.criterion.residual is None:
+        return
+    if fit.model.design.known_variances:
+        refuse_structured(fit, "An effect size")
+    if bootstrap is not None:
+        refuse_structured(fit, "An effect size by bootstrap", "Leave bootstrap= out: intervals are by the delta method.")
+    if at is not None and fit.criterion.residual.functions:
+        raise ModelError("at= has no meaning where the residual variance depends on covariates.", hint="Leave at= out.")
 
 
 def root_of_covariance(X: Array) -> Array:

@@ -93,6 +93,8 @@ def conditional(parts: Parts, level: float = 0.95) -> Estimate:
 def _whole(parts: Parts, level: float) -> list[tuple[str, str | None, Estimate]]:
     if parts.fit.model.design.terms:
         return [("marginal", None, marginal(parts, level)), ("conditional", None, conditional(parts, level))]
+    if parts.fit.criterion.residual is not None:
+        return [("marginal", None, marginal(parts, level))]
     n, dof = len(parts.X), parts.fit.solution.dof
     multiple = share(parts.fixed.times(n - 1), parts.residual.times(dof), parts.spread, level)
     lost = (n - 1) / dof

@@ -30,9 +30,9 @@ from ranef.covariance.base import Array
 from ranef.design import Codes
 from ranef.errors import ModelError
 from ranef.fit.points import Points, design_points
-from ranef.fit.residual_side import refuse_structured
+from ranef.fit.residual_side import refuse_structured, rho_of
 from ranef.fit.rows import needs_rows
-from ranef.inference.clusters import clusters_of, groupings, is_nested
+from ranef.inference.clusters import clusters_of, dependent, is_nested
 from ranef.inference.ddf.base import Denominator, FTest, principal
 from ranef.inference.rows import whitened_rows
 
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 KINDS = ("CR0", "CR1", "CR2", "CR3")
 LARGE = 64  # rows of a cluster from which the rotation pays
+STACK = 1_000_000  # entries of the covariance matrices that are made at once
 NULL = 1e-10  # an eigenvalue of B below this share of the largest is zero
 
 
@@ -58,11 +59,12 @@ class Robust(Denominator):
     def of(cls, fit: Fit, kind: str, cluster: Any = None) -> Robust:
         """Raises ModelError for an unknown kind, for clusters that share random effects, and for fewer than two clusters."""
         needs_rows(fit, "A robust covariance")
-        refuse_structured(fit, "A robust covariance")
+        if fit.model.design.known_variances:
+            refuse_structured(fit, "A robust covariance")
         if kind not in KINDS:
             raise ModelError(f"kind={kind!r} is not known.", hint=f"Use one of: {', '.join(KINDS)}.")
         name, _, codes = clusters_of(fit, cluster)
-        for group in groupings(fit).values():
+        for group in dependent(fit).values():
             if not is_nested(group.codes, codes):
                 raise ModelError(
                     f"Levels of {group.name} occur in several clusters of {name}: the clusters are not independent.",
@@ -138,6 +140,9 @@ def _variances(a: Array, B: Array) -> float:
 
 def _stacks(fit: Fit, codes: Codes) -> Iterator[tuple[Codes, Array, Array, Array]]:
     """Clusters of the same size together: which (c,), whitened X (c, n, r), residuals e (c, n) and V (c, n, n)."""
+    if fit.criterion.residual is not None:
+        yield from _structured_stacks(fit, codes)
+        return
     solution, points = fit.solution, design_points(fit.model.design, fit.criterion.layout)
     X, e = whitened_rows(fit)
     roots = [solution.root(f) for f in range(len(points.z))]
@@ -153,6 +158,32 @@ def _stacks(fit: Fit, codes: Codes) -> Iterator[tuple[Codes, Array, Array, Array
     for parts in stacks.values():
         which, own_, residuals, V = zip(*parts, strict=True)
         yield np.array(which), np.stack(own_), np.stack(residuals), np.stack(V)
+
+
+def _structured_stacks(fit: Fit, codes: Codes) -> Iterator[tuple[Codes, Array, Array, Array]]:
+    """The same where residuals have a structure: V is R within subjects and Z Omega Z' within levels."""
+    covariance, term = fit.criterion.residual, fit.model.design.residual
+    assert covariance is not None and term is not None
+    solution, points = fit.solution, design_points(fit.model.design, fit.criterion.layout)
+    scale = fit.criterion.scale or 1.0
+    X, e = whitened_rows(fit)
+    residuals, root = covariance.at(rho_of(fit)), np.sqrt(points.noise)
+    sizes, order = np.bincount(codes), np.argsort(codes, kind="stable")
+    starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
+    for n in np.unique(sizes):
+        for which in np.array_split(np.flatnonzero(sizes == n), max(1, int(np.sum(sizes == n)) * n * n // STACK)):
+            rows = order[starts[which][:, None] + np.arange(n)]
+            V = residuals.matrix(rows) * _sharing(term.subject.codes[rows]) * (root[rows][:, :, None] * root[rows][:, None, :])
+            V /= scale**2
+            for f, (own, z) in enumerate(zip(points.codes, points.z, strict=True)):
+                scores = z[rows] @ solution.root(f)
+                V += (scores @ np.swapaxes(scores, 1, 2)) * _sharing(own[rows])
+            yield which, X[rows], e[rows], V
+
+
+def _sharing(codes: Codes) -> Array:
+    """(c, n, n) ones where two rows of a cluster have the same code."""
+    return (codes[:, :, None] == codes[:, None, :]).astype(float)
 
 
 def _random_columns(points: Points, roots: list[Array], rows: Codes) -> Array:
@@ -187,7 +218,8 @@ def robust(fit: Fit, kind: str = "CR2", cluster: Any = None) -> Fit:
 
     cluster
         A grouping factor, another column of the data, or an array with a value for each row; by default the grouping factor that
-        contains all others, and each row by itself in a model without random terms (HC0, HC3).
+        contains all others (the subjects of a residual structure count as one), and each row by itself where no rows depend on
+        each other (HC0, HC3).
 
     The coefficients do not change. `test(..., ddf="CR2")` does the same for one question with the default clusters.
     Raises ModelError where levels of a random factor occur in several clusters.

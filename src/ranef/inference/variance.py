@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ranef.fit.fit import Fit
     from ranef.inference.bootstrap import Bootstrap
 
+RESIDUALS = "The residual part is the mean of the residual variances of the rows; their correlations do not enter."
 AVERAGED = "The part of a random slope is its variance averaged over the rows (Johnson 2014)."
 AT = "Averaged over the rows, each with {values}."
 RAW = "Slopes count with their variances as they are, so that shares depend on the units of the covariates."
@@ -88,10 +89,11 @@ def variance_partition(
 
 
 def averaging(parts: Parts, at: Mapping[str, Any] | None) -> tuple[str, ...]:
-    """What has to be said about random slopes, if there are any."""
+    """What has to be said about random slopes and about residuals with a structure, if there are any."""
+    structured = (RESIDUALS,) if parts.fit.criterion.residual is not None else ()
     if at is not None:
-        return (AT.format(values=", ".join(f"{name} = {value}" for name, value in at.items())),)
-    return (AVERAGED,) if any(set(factor.names) != {"(Intercept)"} for factor in parts.factors) else ()
+        return (AT.format(values=", ".join(f"{name} = {value}" for name, value in at.items())), *structured)
+    return ((AVERAGED,) if any(set(factor.names) != {"(Intercept)"} for factor in parts.factors) else ()) + structured
 
 
 def _random_rows(parts: Parts, slopes: str) -> list[tuple[str, str | None, Part]]:

@@ -14,6 +14,7 @@ import numpy as np
 from ranef.design import Array
 from ranef.errors import ModelError
 from ranef.fit.effects import factor_named, factors
+from ranef.fit.residual_side import average_variance
 from ranef.inference.parts import Part, Parts
 from ranef.inference.ratios import Estimate, quantile, variance
 from ranef.inference.resample import apart, limits_note, percentiles, together
@@ -177,9 +178,11 @@ def _variances(fit: Fit) -> dict[Component, float]:
     """The variance of each random effect, and of the residual if it is estimated."""
     out: dict[Component, float] = {}
     for factor in factors(fit):
-        root = fit.sigma * fit.solution.root(factor.block)
+        root = fit.solution.sigma * fit.solution.root(factor.block)
         out |= {(factor.name, name): float(row @ row) for name, row in zip(factor.names, root, strict=True)}
-    return out if fit.model.design.known_variances else {**out, RESIDUAL: fit.sigma**2}
+    if fit.model.design.known_variances:
+        return out
+    return {**out, RESIDUAL: fit.sigma**2 if fit.criterion.residual is None else average_variance(fit)[0]}
 
 
 def _reduction(old: Array, new: Array) -> Array:

@@ -65,7 +65,7 @@ def re_pca(fit: Fit, *, scale: Scale = "covariance") -> Table:
 
 def components(fit: Fit, block: int, scale: Scale) -> tuple[Array, Array]:
     """Standard deviations (k,), largest first, and directions (k, k), a column each."""
-    root = fit.sigma * fit.solution.root(block)
+    root = fit.solution.sigma * fit.solution.root(block)
     if scale == "correlation":
         sd = np.sqrt(np.einsum("ij,ij->i", root, root))
         root = np.divide(root, sd[:, None], out=np.zeros_like(root), where=sd[:, None] > 1e-10 * max(float(sd.max()), 1e-300))

@@ -1,0 +1,138 @@
+"""Inference for fits with a residual structure: against the same covariance in other words, and against n x n algebra."""
+
+import numpy as np
+import pytest
+
+import ranef
+
+GROWTH = "distance ~ age * Sex"
+
+
+@pytest.fixture(scope="module")
+def growth():
+    data = ranef.datasets.load("Orthodont").drop(index=[3, 7, 9, 22, 23, 60])
+    return data.assign(w=np.random.default_rng(2).uniform(0.5, 2.0, len(data)))
+
+
+@pytest.fixture(scope="module")
+def intercepts(growth):
+    return ranef.lmm(GROWTH + " + (1 | Subject)", growth)
+
+
+@pytest.fixture(scope="module")
+def symmetric(growth):
+    """The same model: compound symmetry is a random intercept."""
+    return ranef.lmm(GROWTH, growth, residual="cs(age | Subject)")
+
+
+@pytest.mark.parametrize("kind", ["CR0", "CR1", "CR2", "CR3"])
+def test_robust_covariance_of_compound_symmetry(intercepts, symmetric, kind):
+    one, other = ranef.robust(intercepts, kind), ranef.robust(symmetric, kind)
+    np.testing.assert_allclose(one.cov_params(), other.cov_params(), rtol=1e-6)
+    np.testing.assert_allclose(one.df, other.df, rtol=1e-6)
+    for a, b in zip(one.anova(), other.anova(), strict=True):
+        assert a["p_value"] == pytest.approx(b["p_value"], rel=1e-5)
+
+
+@pytest.mark.parametrize("formula", [GROWTH, GROWTH + " + (1 | Subject)"])
+@pytest.mark.parametrize("residual", ["un(age | Subject)", "car1(age | Subject) * ident(Sex) + nugget"])
+def test_robust_covariance_by_dense_algebra(growth, formula, residual):
+    fit = ranef.lmm(formula, growth, residual=residual, precision_weights="w")
+    X, codes = fit.model.design.X, fit.model.design.residual.subject.codes
+    V = dense_covariance(fit)
+    inverse = np.linalg.inv(V)
+    M = np.linalg.inv(X.T @ inverse @ X)
+    e = fit.model.design.y - X @ fit.params.to_numpy()
+    for kind in ("CR0", "CR2"):
+        meat = np.zeros_like(M)
+        for c in np.unique(codes):
+            rows = np.flatnonzero(codes == c)
+            own, A = V[np.ix_(rows, rows)], np.eye(len(rows))
+            if kind == "CR2":
+                D = np.linalg.cholesky(own).T
+                values, vectors = np.linalg.eigh(D @ (own - X[rows] @ M @ X[rows].T) @ D.T)
+                A = D.T @ (vectors / np.sqrt(values)) @ vectors.T @ D
+            score = X[rows].T @ np.linalg.solve(own, A @ e[rows])
+            meat += np.outer(score, score)
+        np.testing.assert_allclose(ranef.robust(fit, kind).cov_params(), M @ meat @ M, rtol=1e-6, atol=1e-10)
+
+
+def dense_covariance(fit):
+    design, covariance, unit = fit.model.design, fit.criterion.residual, fit.criterion.gram.standard.unit
+    rho = fit.optimum.theta[fit.criterion.layout.size :]
+    codes, weights = design.residual.subject.codes, design.weights
+    V = covariance.at(rho).matrix(np.arange(design.nobs)[None])[0] * (codes[:, None] == codes)
+    V = unit**2 * V / np.sqrt(np.outer(weights, weights))
+    for f, term in enumerate(design.terms):
+        root = unit * fit.solution.root(f)
+        z = np.ones((design.nobs, 1)) if term.z is None else term.z
+        V += (z @ root @ root.T @ z.T) * (term.group.codes[:, None] == term.group.codes)
+    return V
+
+
+def test_clusters_must_hold_subjects(symmetric):
+    halves = np.arange(symmetric.nobs) % 2
+    with pytest.raises(ranef.ModelError, match="Levels of Subject occur in several clusters"):
+        ranef.robust(symmetric, cluster=halves)
+
+
+def test_explained_variance_of_compound_symmetry(intercepts, symmetric):
+    """The residual part of cs is the intercept's variance and the residual one together, with the same standard error."""
+    one, other = next(iter(ranef.r2(intercepts))), next(iter(ranef.r2(symmetric)))
+    assert one["quantity"] == other["quantity"] == "marginal"
+    for name in ("estimate", "std_error", "conf_low", "conf_high"):
+        assert one[name] == pytest.approx(other[name], rel=1e-5)
+    one, other = ranef.f2(intercepts, "Sex"), ranef.f2(symmetric, "Sex")
+    assert other["estimate"][0] == pytest.approx(one["estimate"][0], rel=1e-5)
+
+
+def test_parts_with_random_effects(growth):
+    fit = ranef.lmm(GROWTH + " + (1 | Subject)", growth, residual="diag(age | Subject)", precision_weights="w")
+    variances = np.diag(fit.residual_covariance().frame.drop(columns="row").to_numpy(dtype=float))
+    visits = fit.model.design.residual.visit
+    parts = {row["component"]: row["variance"] for row in ranef.variance_partition(fit)}
+    assert parts["Residual"] == pytest.approx(variances[visits].mean(), rel=1e-10)
+    adjusted = next(iter(ranef.icc(fit)))["estimate"]
+    assert adjusted == pytest.approx(parts["Subject"] / (parts["Subject"] + parts["Residual"]), rel=1e-9)
+    assert "mean of the residual variances" in str(ranef.icc(fit))
+
+
+def test_variances_of_random_effects_are_those_of_varcorr(growth):
+    fit = ranef.lmm(GROWTH + " + (1 | Subject)", growth, residual="ar1h(age | Subject)")
+    variance = next(row["vcov"] for row in fit.varcorr if row["group"] == "Subject")
+    assert ranef.re_pca(fit)["sd"][0] ** 2 == pytest.approx(variance, rel=1e-10)
+    table = ranef.variance_reduction(fit.update(formula="distance ~ age + (1 | Subject)"), fit, n=0)
+    after = [row["after"] for row in table if row["component"] == "Subject"]
+    assert after[0] == pytest.approx(variance, rel=1e-10)
+
+
+def test_slopes_of_the_average_variance(growth):
+    from dataclasses import replace
+
+    from ranef.core.solution import Solution
+    from ranef.fit.residual_side import average_variance
+
+    fit = ranef.lmm(GROWTH, growth, residual="ar1h(age | Subject) * power(age) + nugget")
+    slopes = average_variance(fit)[1]
+    for k, slope in enumerate(slopes):
+        step = 1e-6 * np.eye(len(slopes))[k]
+        up, down = (
+            average_variance(replace(fit, solution=Solution(fit.criterion, fit.optimum.theta + sign * step)))[0] for sign in (1, -1)
+        )
+        assert slope == pytest.approx((up - down) / 2e-6, rel=1e-5, abs=1e-6)
+
+
+def test_what_a_structure_leaves_undefined(symmetric):
+    with pytest.raises(ranef.ModelError, match="icc\\(\\) without random effects"):
+        ranef.icc(symmetric)
+    with pytest.raises(ranef.ModelError, match="design_effect"):
+        ranef.design_effect(symmetric)
+
+
+def test_start_takes_residual_parameters(growth):
+    """theta of a fit, given back as its start, is where the search begins."""
+    fit = ranef.lmm(GROWTH + " + (age | Subject)", growth, residual="ar1(age | Subject)")
+    again = ranef.lmm(GROWTH + " + (age | Subject)", growth, residual="ar1(age | Subject)", start=fit.theta)
+    np.testing.assert_allclose(
+        again.optimum.path[0].theta if again.optimum.path else again.optimum.theta, fit.optimum.theta, atol=1e-4
+    )
