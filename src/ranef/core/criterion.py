@@ -41,6 +41,7 @@ from ranef.covariance.scaled import Scaled
 from ranef.design import Design
 from ranef.optim import minimise
 from ranef.optim.problem import Evaluation
+from ranef.schema.memory import refuse_beyond
 
 Index = NDArray[np.intp]
 SMALLEST = 1e-300
@@ -343,14 +344,21 @@ class Criterion:
 
 
 def choose_residual_engine(gram: Gram, covariance: RowCovariance) -> ResidualEngine:
-    """By the size of the clusters of rows that are not independent."""
+    """By clusters of rows that are not independent where these are small, or smaller than all random effects together.
+
+    Raises MemoryEstimateError where neither the covariance matrix of a cluster nor that of the random effects fits.
+    """
     design, blocks = gram.standard.design, gram.layout.blocks
     codes = [design.terms[block.parts[0].term].group.codes for block in blocks]
-    if blocks and int(np.bincount(components([covariance.term.subject.codes, *codes], gram.nobs)).max()) > CLUSTER:
-        from ranef.core.residual.crossed import Crossed  # with scipy.sparse
+    sizes = np.bincount(components([covariance.term.subject.codes, *codes], gram.nobs)).astype(float)
+    effects = float(sum(block.size for block in blocks))
+    if not blocks or sizes.max() <= CLUSTER or np.sum(sizes**3) < effects**3:
+        refuse_beyond(8.0 * (covariance.size + 6) * sizes.max() ** 2, f"the covariance matrix of {sizes.max():,.0f} related rows")
+        return Marginal.of(gram, covariance)
+    refuse_beyond(8.0 * 8 * effects**2, f"the covariance matrix of {effects:,.0f} random effects")
+    from ranef.core.residual.crossed import Crossed  # with scipy.sparse
 
-        return Crossed.of(gram, covariance)
-    return Marginal.of(gram, covariance)
+    return Crossed.of(gram, covariance)
 
 
 def choose_engine(gram: Gram) -> Engine:

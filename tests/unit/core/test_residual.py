@@ -214,3 +214,20 @@ def test_parameters_that_say_the_same_are_told(trial):
     assert both.llf == pytest.approx(alone.llf, abs=1e-8)
     np.testing.assert_allclose(both.bse, alone.bse, rtol=1e-7)
     np.testing.assert_allclose(both.df, alone.df, rtol=1e-5)
+
+
+def test_the_smaller_matrix_is_formed():
+    """Pupils in large schools: by school where the pupils are random effects too, by the schools' effects where they are not."""
+    rng = np.random.default_rng(4)
+    school, pupil, visit = np.repeat(np.arange(4), 400), np.repeat(np.arange(400), 4), np.tile(np.arange(4), 400)
+    y = rng.normal(size=4)[school] + rng.normal(size=400)[pupil] + rng.normal(size=1600)
+    data = pd.DataFrame({"y": y, "school": school, "pupil": pupil, "visit": visit})
+    few = ranef.lmm("y ~ visit + (1 | school)", data, residual="ar1(visit | pupil)")
+    assert isinstance(few.criterion.engine, Crossed)
+    assert few.deviance == pytest.approx(dense(few, few.optimum.theta), abs=1e-7)
+
+
+def test_a_matrix_beyond_memory_is_refused():
+    data = pd.DataFrame({"y": np.random.default_rng(1).normal(size=200_000), "t": np.arange(200_000), "id": 1})
+    with pytest.raises(ranef.MemoryEstimateError, match="200,000 related rows"):
+        ranef.lmm("y ~ 1", data, residual="ar1(t | id)")
