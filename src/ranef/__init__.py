@@ -49,6 +49,8 @@ PUBLIC = {
     "contextual": "ranef.inference.contextual",
     "pooling": "ranef.inference.pooling",
     "pedigree": "ranef.covariance.pedigree",
+    "precision": "ranef.covariance.labelled",
+    "low_rank": "ranef.covariance.labelled",
     "hausman": "ranef.inference.pooling",
     "heterogeneity": "ranef.inference.meta",
     "profile": "ranef.inference.profile",
@@ -96,6 +98,8 @@ if TYPE_CHECKING:  # what type checkers see; kept equal to PUBLIC by a test
     from ranef.api import describe as describe
     from ranef.api import lm as lm
     from ranef.api import lmm as lmm
+    from ranef.covariance.labelled import low_rank as low_rank
+    from ranef.covariance.labelled import precision as precision
     from ranef.covariance.pedigree import pedigree as pedigree
     from ranef.ecosystem.marginaleffects import as_marginaleffects as as_marginaleffects
     from ranef.ecosystem.sklearn import MixedRegressor as MixedRegressor

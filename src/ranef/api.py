@@ -80,7 +80,8 @@ def lmm(
         Functions that the formula may call besides the known ones.
     covariances
         Known covariances of levels, by the names that the formula gives them in ``(1 | gr(id, cov=A))``: a square pandas frame with
-        labels, or a pair of a matrix and its levels. See `ranef.pedigree`.
+        labels, a pair of a matrix and its levels, a pedigree (`ranef.pedigree`), a precision matrix (`ranef.precision`) or a root
+        of low rank (`ranef.low_rank`).
 
     Raises
     ------

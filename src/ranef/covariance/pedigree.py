@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ranef.covariance.labelled import Precision
 from ranef.errors import DataError
 
 Array = NDArray[np.float64]
@@ -77,13 +78,20 @@ class Pedigree:
         step = eye_array(n) - coo_array((np.full(len(rows), 0.5), (rows, columns)), shape=(n, n))
         return (step.T @ diags_array(1.0 / self.sampling) @ step).tocsc()
 
+    @property
+    def levels(self) -> tuple[Hashable, ...]:
+        return self.members
+
+    def among(self, at: NDArray[np.intp]) -> Array:
+        """(m, m) A among the members in the places `at`, the others integrated out."""
+        return Precision(self.precision, self.members).among(at)
+
     def relationship(self, members: Sequence[Hashable] | None = None) -> Any:
-        """A among some members, or all, as a labelled pandas frame: for `covariances={"A": ...}`.
+        """A among some members, or all, as a labelled pandas frame. `covariances={"A": ...}` takes the pedigree itself, too.
 
         Raises DataError for one who is not in the pedigree.
         """
         import pandas as pd
-        from scipy.sparse.linalg import splu
 
         wanted = self.members if members is None else tuple(members)
         place = {member: i for i, member in enumerate(self.members)}
@@ -91,10 +99,7 @@ class Pedigree:
         if strange:
             raise DataError(f"{strange[0]!r} is not in the pedigree.")
         at = np.array([place[member] for member in wanted], dtype=np.intp)
-        unit = np.zeros((len(self.members), len(at)))
-        unit[at, np.arange(len(at))] = 1.0
-        found = splu(self.precision).solve(unit)[at]
-        return pd.DataFrame((found + found.T) / 2.0, index=list(wanted), columns=list(wanted))
+        return pd.DataFrame(self.among(at), index=list(wanted), columns=list(wanted))
 
 
 def pedigree(member: Sequence[Any], sire: Sequence[Any], dam: Sequence[Any]) -> Pedigree:
@@ -109,7 +114,9 @@ def pedigree(member: Sequence[Any], sire: Sequence[Any], dam: Sequence[Any]) -> 
     Returns
     -------
     Pedigree
-        ``precision`` (sparse A^-1), ``inbreeding``, ``relationship(members)`` (A as a labelled frame, for ``lmm(covariances=)``).
+        ``precision`` (sparse A^-1), ``inbreeding``, ``relationship(members)`` (A as a labelled frame).
+        ``lmm(covariances={"A": pedigree})``
+        takes it as it is; members without records are integrated out.
 
     Raises
     ------

@@ -20,7 +20,10 @@ def available_bytes() -> float:
     return min(limits)
 
 
-def refuse_beyond(size: float, what: str) -> None:
+FEWER = "Drop a term, merge levels, or make a factor with very many levels a random effect."
+
+
+def refuse_beyond(size: float, what: str, hint: str = FEWER) -> None:
     """Raises MemoryEstimateError when a block of `size` bytes for `what` does not fit."""
     if size < SMALL:
         return
@@ -28,7 +31,7 @@ def refuse_beyond(size: float, what: str) -> None:
     if size > SHARE * room:
         raise MemoryEstimateError(
             f"{what} would need {size / 1e9:.3g} GB; {room / 1e9:.3g} GB are available",
-            hint="Drop a term, merge levels, or make a factor with very many levels a random effect.",
+            hint=hint,
         )
 
 

@@ -6,26 +6,31 @@ the effects. mm: the weights of the memberships, with one variance.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ranef.covariance import Covariance
 from ranef.covariance.known import Known
+from ranef.covariance.labelled import LowRank, Precision
+from ranef.covariance.pedigree import Pedigree
 from ranef.covariance.products import Kronecker
 from ranef.design import Array
 from ranef.errors import DataError, FormulaError, ModelError
 from ranef.formula import expression_text
 from ranef.formula.expression import Call, Expression, Name, Sequence
 from ranef.formula.model import Bar, Term
+from ranef.schema.memory import refuse_beyond
 from ranef.schema.values import Factor, Levels, Matrix, level_text, objects
 
 if TYPE_CHECKING:
     from ranef.schema.evaluate import Evaluator
 
 KNOWN, SEVERAL, MEMBERS = "gr", "mm", "members"
+DENSE = 8  # matrices of all pairs of levels that a fit holds: A, its root, cross-products and derivatives
 NOT_POSITIVE = 1e-8  # an eigenvalue of A below minus this share of the largest
 
 
@@ -107,31 +112,53 @@ def _weights(where: Evaluator, node: Call, count: int) -> list[Array]:
 def known_covariance(bar: Bar, own: Covariance, levels: Levels, given: Mapping[str, Any]) -> Covariance:
     """theta^2 A, or the covariance of several columns times A.
 
-    Raises ModelError where A was not given, lacks a level, or is not positive semi-definite.
+    Raises ModelError where A was not given, lacks a level, or is not positive semi-definite; MemoryEstimateError before matrices of
+    all pairs of levels are made that do not fit.
     """
     call = call_of(bar)
     assert call is not None
     name = str(getattr(call.keywords[0][1], "name", ""))
     if name not in given:
-        hint = f"Give it to lmm(..., covariances={{{name!r}: A}}): a labelled square frame, or (matrix, levels)."
+        hint = f"Give it to lmm(..., covariances={{{name!r}: A}}): a labelled square frame, (matrix, levels) or a pedigree."
         raise ModelError(f"The covariance {name!r} of {expression_text(call)} was not given.", hint=hint)
-    A = Known.of(_checked(name, given[name], levels))
+    refuse_beyond(
+        8.0 * DENSE * (own.k * len(levels)) ** 2,
+        f"{expression_text(call)} with {own.k * len(levels):,} effects, whose covariances are dense,",
+        "Use fewer levels: merge them, or sample.",
+    )
+    A = Known.of(_among(name, given[name], levels))
     return A if own.k == 1 else Kronecker(own, A)
 
 
-def _checked(name: str, given: Any, levels: Levels) -> Array:
+def _among(name: str, given: Any, levels: Levels) -> Array:
     """(m, m) A among the levels, in their order."""
+    if isinstance(given, Pedigree | Precision | LowRank):
+        at = _places(name, given.levels, levels)
+        return given.among(at)
+    return _checked(name, given, levels)
+
+
+def _places(name: str, labels: Iterable[Any], levels: Levels) -> NDArray[np.intp]:
+    """(m,) where the levels stand among the labels."""
+    place = {level_text(label): i for i, label in enumerate(labels)}
+    lacking = [level_text(level) for level in levels if level_text(level) not in place]
+    if lacking:
+        raise ModelError(f"The covariance {name!r} lacks the level {lacking[0]!r} ({len(lacking)} of {len(levels)} levels in all).")
+    return np.array([place[level_text(level)] for level in levels], dtype=np.intp)
+
+
+def _checked(name: str, given: Any, levels: Levels) -> Array:
+    """The same of a matrix that is given in full."""
     matrix, labels = given if isinstance(given, tuple) else (given, getattr(given, "index", None))
     if labels is None:
         raise ModelError(f"The covariance {name!r} has no labels.", hint="Give a pandas frame with labels, or (matrix, levels).")
     dense = np.asarray(matrix.toarray() if hasattr(matrix, "toarray") else matrix, dtype=np.float64)
-    place = {level_text(label): i for i, label in enumerate(labels)}
-    if dense.shape != (len(place), len(place)):
-        raise ModelError(f"The covariance {name!r} has shape {dense.shape} and {len(place)} different labels; it must be square.")
-    lacking = [level_text(level) for level in levels if level_text(level) not in place]
-    if lacking:
-        raise ModelError(f"The covariance {name!r} lacks the level {lacking[0]!r} ({len(lacking)} of {len(levels)} levels in all).")
-    at = np.array([place[level_text(level)] for level in levels], dtype=np.intp)
+    different = len({level_text(label) for label in labels})
+    if dense.shape != (different, different):
+        hint = "A root B of a covariance B B' is given by ranef.low_rank(B, levels)."
+        found = f"The covariance {name!r} has shape {dense.shape} and {different} different labels; it must be square."
+        raise ModelError(found, hint=hint if dense.ndim == 2 and dense.shape[0] == different else None)
+    at = _places(name, labels, levels)
     A = dense[np.ix_(at, at)]
     if not np.all(np.isfinite(A)) or np.abs(A - A.T).max() > 1e-8 * np.abs(A).max():
         raise ModelError(f"The covariance {name!r} is not symmetric, or not finite.")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.sparse import csc_array
+from scipy.sparse import csc_array, diags_array
 
 import ranef
 from ranef.covariance.pedigree import Pedigree
-from ranef.errors import DataError, FormulaError, ModelError
+from ranef.errors import DataError, FormulaError, MemoryEstimateError, ModelError
 
 WHO = [f"a{i:02d}" for i in range(24)]
 
@@ -99,6 +99,51 @@ def test_beside_another_factor_and_with_any_kind_of_matrix() -> None:
     assert a.deviance == pytest.approx(criterion(frame, spread), abs=1e-9)
 
 
+def test_a_precision_matrix_integrates_out_the_levels_without_data() -> None:
+    frame, p = data(), pedigree()
+    frame = frame[~frame.id.isin(WHO[:9])]
+    A = np.linalg.inv(p.precision.toarray())
+    at = [p.members.index(who) for who in WHO]
+    Z = indicator(frame.id)
+    spread = Z @ A[np.ix_(at, at)] @ Z.T
+    for given in (p, ranef.precision(p.precision, p.members), ranef.precision(pd.DataFrame(p.precision.toarray(), p.members))):
+        m = ranef.lmm("y ~ x + (1 | gr(id, cov=A))", frame, covariances={"A": given})
+        assert m.deviance == pytest.approx(criterion(frame, m.theta[0] ** 2 * spread), abs=1e-9)
+        assert list(m.ranef()["level"]) == WHO[9:]
+    seen = [p.members.index(who) for who in WHO[9:]]
+    conditioned = np.linalg.inv(p.precision.toarray()[np.ix_(seen, seen)])
+    assert not np.allclose(conditioned, A[np.ix_(seen, seen)], atol=1e-3), "the example tells integrating from conditioning"
+
+
+def test_a_root_of_low_rank() -> None:
+    frame, B = data(), np.random.default_rng(5).normal(size=(24, 3))
+    m = ranef.lmm("y ~ x + (1 | gr(id, cov=G))", frame, covariances={"G": ranef.low_rank(B, WHO)})
+    Z = indicator(frame.id) @ B
+    assert m.deviance == pytest.approx(criterion(frame, m.theta[0] ** 2 * Z @ Z.T), abs=1e-9)
+    estimates = np.asarray(m.ranef()["estimate"])
+    np.testing.assert_allclose(estimates, B @ np.linalg.lstsq(B, estimates, rcond=None)[0], atol=1e-9)
+    full = ranef.lmm("y ~ x + (1 | gr(id, cov=G))", frame, covariances={"G": (B @ B.T, WHO)})
+    assert full.llf == pytest.approx(m.llf, abs=1e-8)
+
+
+def test_a_large_sparse_precision_is_never_dense() -> None:
+    """The precision of an autoregression over 30,000 times, of which 40 have data: A of all would take 7 GB."""
+    n, rho = 30_000, 0.9
+    side = np.full(n - 1, -rho)
+    Q = diags_array([side, np.append(np.full(n - 1, 1 + rho**2), 1.0), side], offsets=[-1, 0, 1]) / (1 - rho**2)
+    Q = Q - diags_array(np.append(rho**2, np.zeros(n - 1))) / (1 - rho**2)
+    at = np.random.default_rng(4).choice(200, 40, replace=False)
+    A = ranef.precision(Q, range(n)).among(at)
+    np.testing.assert_allclose(A, rho ** np.abs(at[:, None] - at), atol=1e-10)
+
+
+def test_memory_is_asked_for_before_levels_are_made_dense(monkeypatch) -> None:
+    monkeypatch.setattr("ranef.schema.memory.SMALL", 0)
+    monkeypatch.setattr("ranef.schema.memory.available_bytes", lambda: 5e4)
+    with pytest.raises(MemoryEstimateError, match="with 48 effects, whose covariances are dense"):
+        ranef.lmm("y ~ x + (x | gr(id, cov=A))", data(), covariances={"A": pedigree()})
+
+
 def test_memberships_are_weighted() -> None:
     frame = data()
     first, second = indicator(frame.id), indicator(frame.c)
@@ -132,6 +177,27 @@ def test_saving_updating_predicting(formula: str, tmp_path) -> None:
     with pytest.raises(DataError, match="stranger"):
         m.predict(frame.head(1).assign(id="stranger"))
     assert np.isfinite(m.predict(frame.head(1).assign(id="stranger"), re="population")).all()
+
+
+IMPROPER = np.diag([1.0, 2.0, 1.0]) - np.eye(3, k=1) - np.eye(3, k=-1)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: ranef.precision(np.eye(3)), "does not know the levels"),
+        (lambda: ranef.precision(np.eye(3), ["a", "b"]), "must be square"),
+        (lambda: ranef.precision(np.eye(2), ["a", "a"]), "'a' twice"),
+        (lambda: ranef.precision(np.triu(np.ones((2, 2))), ["a", "b"]), "not symmetric"),
+        (lambda: ranef.precision(np.diag([1.0, 0.0]), ["a", "b"]), "diagonal, at the level 'b'"),
+        (lambda: ranef.precision(IMPROPER, ["a", "b", "c"]).among(np.arange(3)), "not positive definite"),
+        (lambda: ranef.precision(np.array([[1.0, 2.0], [2.0, 1.0]]), ["a", "b"]).among(np.arange(2)), "not positive definite"),
+        (lambda: ranef.low_rank(np.ones((3, 1)), ["a", "b"]), "a row for each level"),
+    ],
+)
+def test_refusals_of_what_is_given(make, message) -> None:
+    with pytest.raises(ModelError, match=message):
+        make()
 
 
 @pytest.mark.parametrize(
