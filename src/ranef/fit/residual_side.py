@@ -135,7 +135,12 @@ def natural_parameters(fit: Fit) -> tuple[list[Parameter], Array, Array]:
     covariance, term = fit.criterion.residual, fit.model.design.residual
     if covariance is None or term is None:
         raise ModelError("The model has no residual structure.", hint='Give one: residual="ar1(visit | subject)".')
-    rho, unit = rho_of(fit), unit_of(fit)
+    return natural_of(covariance, rho_of(fit), unit_of(fit))
+
+
+def natural_of(covariance: RowCovariance, rho: Array, unit: float) -> tuple[list[Parameter], Array, Array]:
+    """The same at any rho, for a standardised unit of that size."""
+    term = covariance.term
     natural = covariance.structure.natural(rho[covariance.spans[0]], term.visits)
     parameters, values = list(natural.parameters), [natural.values]
     slopes = [_placed(natural.jacobian, covariance.spans[0], covariance.size)]

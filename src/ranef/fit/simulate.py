@@ -31,22 +31,32 @@ def simulate(fit: Fit, n: int = 1, *, seed: int | np.random.Generator | None = N
         raise ModelError(f"re={re!r} is not known.", hint='Use "new" or "fitted".')
     if n < 1:
         raise ModelError(f"n={n}: at least one simulation is needed.")
+    response = responses_of(fit, re)
+    rng = np.random.default_rng(seed)
+    out = np.empty((n, fit.nobs))
+    for i in range(n):
+        out[i] = response(rng)
+    return aligned_frame({f"sim_{i + 1}": draw for i, draw in enumerate(out)}, fit.model.rows.index, fit.model.rows.frame)
+
+
+def responses_of(fit: Fit, re: Literal["new", "fitted"]) -> Callable[[np.random.Generator], Array]:
+    """Draws one response (n,) of the rows used."""
     solution = fit.solution
     points = design_points(fit.model.design, fit.criterion.layout)
     mean, noise = marginal_mean(solution, points), _noise(fit, points)
     if re == "fitted":
         mean = mean + random_part(solution, points)
     roots = [solution.sigma * solution.root(f) for f in range(len(points.z))]
-    rng = np.random.default_rng(seed)
-    out = np.empty((n, len(points)))
-    for draw in out:
-        draw[:] = mean
+
+    def draw(rng: np.random.Generator) -> Array:
+        out = mean.copy()
         if re == "new":
             for block, root, codes, z in zip(fit.criterion.layout.blocks, roots, points.codes, points.z, strict=True):
                 effects = rng.standard_normal((block.levels, block.width)) @ root.T
-                draw += np.einsum("nk,nk->n", z, effects[codes])
-        draw += noise(rng)
-    return aligned_frame({f"sim_{i + 1}": draw for i, draw in enumerate(out)}, fit.model.rows.index, fit.model.rows.frame)
+                out += np.einsum("nk,nk->n", z, effects[codes])
+        return np.asarray(out + noise(rng))
+
+    return draw
 
 
 def _noise(fit: Fit, points: Points) -> Callable[[np.random.Generator], Array]:

@@ -39,6 +39,19 @@ def refuse_different_data(fits: Sequence[Fit], names: Sequence[str]) -> None:
                 raise ModelError(f"{between} have different {what}.")
 
 
+def told(fits: Sequence[Fit]) -> tuple[str, ...]:
+    """The formula of each model, with its residual structure where any of them has one."""
+    labels = [_structure_of(fit) for fit in fits]
+    if not any(labels):
+        return tuple(fit.formula for fit in fits)
+    return tuple(f"{fit.formula}; residuals {label or 'independent'}" for fit, label in zip(fits, labels, strict=True))
+
+
+def _structure_of(fit: Fit) -> str | None:
+    design = fit.model.design
+    return None if design.residual is None or design.known_variances else design.residual.label
+
+
 def _same(left: Array | None, right: Array | None) -> bool:
     if left is None or right is None:
         return left is right

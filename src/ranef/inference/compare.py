@@ -10,7 +10,7 @@ import numpy as np
 
 from ranef.errors import ModelError
 from ranef.fit.methods import DDF
-from ranef.inference.comparable import deviance_of, on_one_likelihood, refuse_different_data
+from ranef.inference.comparable import deviance_of, on_one_likelihood, refuse_different_data, told
 from ranef.inference.conditional_aic import conditional_aic
 from ranef.inference.nested import cone_between, restriction
 from ranef.inference.reference import Kind, RatioP, Reference, no_test, ratio_p
@@ -172,15 +172,7 @@ def _by_f(fits: list[Fit], labels: list[str], ddf: str | None) -> Table:
 
 
 def _formulas(fits: Sequence[Fit], labels: Sequence[str]) -> tuple[str, ...]:
-    """What each label stands for, with the residual structure where any model has one."""
-    structured = any(_structure_of(fit) for fit in fits)
-    tails = [f"; residuals {_structure_of(fit) or 'independent'}" if structured else "" for fit in fits]
-    return tuple(f"{label}: {fit.formula}{tail}" for fit, label, tail in zip(fits, labels, tails, strict=True))
-
-
-def _structure_of(fit: Fit) -> str | None:
-    design = fit.model.design
-    return None if design.residual is None or design.known_variances else design.residual.label
+    return tuple(f"{label}: {text}" for text, label in zip(told(fits), labels, strict=True))
 
 
 def variance_change(*fits: Fit, names: Sequence[str] | None = None) -> Table:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ranef.core.criterion import Criterion
 from ranef.core.solution import Solution
 from ranef.covariance.base import Array
+from ranef.fit.residual_side import natural_of, natural_parameters
 
 if TYPE_CHECKING:
     from ranef.fit.fit import Fit
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Names:
     """The rows of every table: fixed effects, standard deviations and correlations term by term, the residual deviation if it is
-    estimated.
+    estimated, or the parameters of the residual structure.
     """
 
     effect: tuple[str, ...]
@@ -40,6 +41,8 @@ class Names:
             ]
         if fit.criterion.scale is None:
             rows.append(("ran_pars", "Residual", "sd__Observation"))
+        elif fit.criterion.residual is not None and not fit.model.design.known_variances:
+            rows += [("ran_pars", "Residual", parameter.name) for parameter in natural_parameters(fit)[0]]
         effect, group, term_names = zip(*rows, strict=True)
         return cls(effect, group, term_names)
 
@@ -101,6 +104,9 @@ def on_user_scale(criterion: Criterion, refits: Refits, dof: int) -> Batch:
             columns += [(np.einsum("na,na->n", root[:, i], root[:, j]) / (sd[:, i] * sd[:, j]))[:, None] for i, j in pairs]
         if criterion.scale is None:
             columns.append(sigma[:, None])
+        elif criterion.residual is not None and not standard.design.known_variances:
+            rho = refits.theta[:, criterion.layout.size :]
+            columns.append(np.stack([natural_of(criterion.residual, own, standard.unit)[1] for own in rho]))
         white = np.linalg.solve(refits.factor, np.broadcast_to(T.T, (len(refits.done), *T.T.shape)))
         std_errors = sigma[:, None] * np.sqrt(np.einsum("nrp,nrp->np", white, white))
     estimates = np.hstack(columns)

@@ -136,3 +136,44 @@ def test_start_takes_residual_parameters(growth):
     np.testing.assert_allclose(
         again.optimum.path[0].theta if again.optimum.path else again.optimum.theta, fit.optimum.theta, atol=1e-4
     )
+
+
+def test_bootstrap_draws_parameters_of_the_structure(growth):
+    fit = ranef.lmm(GROWTH, growth, residual="ar1(age | Subject) * ident(Sex)")
+    answer = ranef.bootstrap(fit, 150, seed=3)
+    table = answer.conf_int()
+    rows = [row for row in table if row["group"] == "Residual"]
+    assert [row["term"] for row in rows] == list(fit.residual_parameters()["term"])
+    np.testing.assert_allclose([row["estimate"] for row in rows], fit.residual_parameters()["estimate"], rtol=1e-10)
+    ratio = np.array(table["std_error"], dtype=float) / np.concatenate([fit.bse, fit.residual_parameters()["std_error"]])
+    assert np.all((ratio > 0.75) & (ratio < 1.3)), ratio  # a standard deviation of 150 draws has a relative error of 6 %
+    assert answer.failures == 0
+
+
+def test_bootstrap_is_the_same_on_any_number_of_workers(growth):
+    fit = ranef.lmm(GROWTH + " + (1 | Subject)", growth, residual="ident(Sex)")
+    np.testing.assert_array_equal(ranef.bootstrap(fit, 6, seed=5).draws, ranef.bootstrap(fit, 6, seed=5, n_jobs=2).draws)
+    assert len(fit.conf_int(method="bootstrap", n=5, seed=1)) == 7
+
+
+def test_bootstrap_test_of_structures(growth):
+    small, large = (ranef.lmm(GROWTH, growth, residual=residual) for residual in (None, "cs(age | Subject)"))
+    answer = ranef.bootstrap(small, large, 30, seed=2)
+    assert answer.df == 1
+    without = small.criterion.evaluate(small.optimum.theta, 0).value
+    assert answer.statistic == pytest.approx(without - large.optimum.value)
+    assert answer.p_value == pytest.approx(1 / 31)
+    assert f"{GROWTH}; residuals independent  against  {GROWTH}; residuals cs(age | Subject)" in str(answer.table).replace(
+        "\n", " "
+    )
+
+
+@pytest.mark.parametrize("kind", ["residual", "case", "cluster"])
+def test_bootstraps_that_are_not_there(symmetric, kind):
+    with pytest.raises(ranef.ModelError, match='Use kind="parametric"'):
+        ranef.bootstrap(symmetric, 5, kind=kind)
+    if kind == "residual":
+        with pytest.raises(ranef.ModelError, match="BCa"):
+            ranef.bootstrap(symmetric, 5, seed=1).conf_int(method="bca")
+        with pytest.raises(ranef.ModelError, match="by bootstrap"):
+            ranef.r2(symmetric, bootstrap=ranef.bootstrap(symmetric, 5, seed=1))

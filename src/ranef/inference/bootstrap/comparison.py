@@ -5,7 +5,9 @@ Davison and Hinkley (1997), 4.2: p = (1 + #{T* >= T}) / (1 + n). No asymptotics,
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,9 +17,11 @@ from ranef.covariance.base import Array
 from ranef.errors import ModelError
 from ranef.fit.rows import needs_rows
 from ranef.fit.run import run
+from ranef.fit.simulate import responses_of
 from ranef.inference.bootstrap.answer import checked_count, refit_many
 from ranef.inference.bootstrap.refit import Refitter
-from ranef.inference.bootstrap.sources import Rngs, Rows, refitter_of, responses
+from ranef.inference.bootstrap.sources import Rngs, Rows, Source, refitted, refitter_of, responses
+from ranef.inference.comparable import told
 from ranef.inference.parameters import Batch
 from ranef.table import Table
 
@@ -88,6 +92,33 @@ class Pair:
         return Batch(ratio[:, None], np.zeros((len(ratio), 0)), ratio, small.done & large.done & np.isfinite(ratio))
 
 
+@dataclass(frozen=True, eq=False)
+class StructuredPair:
+    """The same by whole fits, where either has a residual structure."""
+
+    small: Fit
+    large: Fit
+    reml: bool
+
+    @property
+    def threads(self) -> bool:
+        return False
+
+    @cached_property
+    def response(self) -> Callable[[np.random.Generator], Array]:
+        return responses_of(self.small, "new")
+
+    def refits(self, rngs: Rngs) -> Batch:
+        ratio = np.array([self._ratio(self.response(rng)) for rng in rngs])
+        return Batch(ratio[:, None], np.zeros((len(ratio), 0)), ratio, np.isfinite(ratio))
+
+    def _ratio(self, y: Array) -> float:
+        small, large = refitted(self.small, y), refitted(self.large, y)
+        if small is None or large is None:
+            return np.nan
+        return max(_criterion(small, self.reml) - _criterion(large, self.reml), 0.0)
+
+
 def compare_by_bootstrap(
     first: Fit, second: Fit, n: int, seed: int | None, *, n_jobs: int = 1, progress: bool | None = None
 ) -> BootstrapTest:
@@ -104,13 +135,20 @@ def compare_by_bootstrap(
         fit if fit.reml == keep or (not fit.model.design.mixed and keep) else by_likelihood(fit) for fit in (small, large)
     )
     statistic = max(_criterion(small, keep) - _criterion(large, keep), 0.0)
-    pair = Pair(responses(_of_kind(small, keep), checked_count(n)), refitter_of(_of_kind(large, keep), n))
+    pair = _pair(small, large, keep, checked_count(n))
     batch, _, entropy = refit_many(large, pair, n, seed, n_jobs, progress)
     if batch is None:
         raise KeyboardInterrupt
-    formulas, frame = (small.formula, large.formula), small.model.rows.frame
+    one, other = told((small, large))
+    frame = small.model.rows.frame
     draws = batch.estimates[batch.done, 0]
-    return BootstrapTest(statistic, large.npar - small.npar, draws, int(np.sum(~batch.done)), entropy, keep, formulas, frame)
+    return BootstrapTest(statistic, large.npar - small.npar, draws, int(np.sum(~batch.done)), entropy, keep, (one, other), frame)
+
+
+def _pair(small: Fit, large: Fit, keep: bool, n: int) -> Source:
+    if small.criterion.residual is not None or large.criterion.residual is not None:
+        return StructuredPair(small, large, keep)
+    return Pair(responses(_of_kind(small, keep), n), refitter_of(_of_kind(large, keep), n))
 
 
 def by_likelihood(fit: Fit) -> Fit:

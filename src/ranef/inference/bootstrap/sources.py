@@ -9,7 +9,7 @@ cluster     levels of a grouping factor drawn with replacement, each with all it
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
@@ -24,9 +24,12 @@ from ranef.core.single import Single
 from ranef.core.solution import Solution, theta_from_user
 from ranef.covariance.base import Array
 from ranef.design import Codes, Design, Grouping
+from ranef.errors import RanefError
 from ranef.fit.points import Points, design_points, marginal_mean, random_part
 from ranef.fit.residual_side import refuse_structured
 from ranef.fit.rows import needs_rows
+from ranef.fit.run import refit
+from ranef.fit.simulate import responses_of
 from ranef.inference.bootstrap.refit import Refitter
 from ranef.inference.bootstrap.statistics import Levels, Sampler
 from ranef.inference.clusters import is_nested, top_grouping
@@ -39,6 +42,7 @@ if TYPE_CHECKING:
 
 Rngs = Sequence[np.random.Generator]
 Pieces = tuple[Array, ...]
+PARAMETRIC = 'Use kind="parametric".'
 
 
 class Source(Protocol):
@@ -177,8 +181,41 @@ def _regrouped(group: Grouping, rows: Codes, copies: Codes | None, clusters: Cod
 # -- which source answers a question
 
 
+@dataclass(frozen=True, eq=False)
+class Structured:
+    """Parametric, where residuals have a structure: new responses, and all of the fit again."""
+
+    fit: Fit
+
+    @property
+    def threads(self) -> bool:
+        return False
+
+    @cached_property
+    def response(self) -> Callable[[np.random.Generator], Array]:
+        return responses_of(self.fit, "new")
+
+    def refits(self, rngs: Rngs) -> Batch:
+        return Batch.joined([self._refit(self.response(rng)) for rng in rngs])
+
+    def _refit(self, y: Array) -> Batch:
+        found = refitted(self.fit, y)
+        return nothing(Names.of(self.fit)) if found is None else of_solution(found.solution)
+
+
+def refitted(fit: Fit, y: Array) -> Fit | None:
+    """None where the refit fails."""
+    try:
+        found = refit(fit, y)
+    except (RanefError, LinAlgError, np.linalg.LinAlgError, FloatingPointError):
+        return None
+    return None if found.status == "not converged" else found
+
+
 def parametric(fit: Fit, many: int) -> Source:
-    refuse_structured(fit, "The bootstrap")
+    if fit.criterion.residual is not None:
+        needs_rows(fit, "This bootstrap")
+        return Structured(fit)
     solution = fit.solution
     engine = fit.criterion.engine
     if isinstance(engine, Single):
@@ -209,7 +246,7 @@ def refitter_of(fit: Fit, many: int) -> Refitter:
 
 
 def residual(fit: Fit, many: int) -> Source:
-    refuse_structured(fit, "The bootstrap")
+    refuse_structured(fit, "The residual bootstrap", PARAMETRIC)
     source, solution = responses(fit, many), fit.solution
     weights = np.sqrt(source.points.noise)
     errors = (fit.model.design.y - source.mean - random_part(solution, source.points)) / weights
@@ -235,7 +272,7 @@ def _aligned(root: Array, vectors: Array, values: Array) -> Array:
 
 
 def cases(fit: Fit, cluster: str | None) -> Source:
-    refuse_structured(fit, "The bootstrap")
+    refuse_structured(fit, "A bootstrap of rows or clusters", PARAMETRIC)
     needs_rows(fit, "This bootstrap")
     design = fit.model.design
     codes = None if cluster is None else top_grouping(fit, cluster).codes

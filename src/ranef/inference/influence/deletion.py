@@ -18,6 +18,7 @@ from ranef.core.pieces import LinAlgError
 from ranef.core.solution import Solution
 from ranef.covariance.base import Array
 from ranef.design import Codes
+from ranef.fit.residual_side import refuse_structured
 from ranef.inference.clusters import top_grouping
 from ranef.inference.parameters import Names, of_solution
 from ranef.inference.rows import standard_rows
@@ -141,6 +142,7 @@ def members(codes: Codes, m: int) -> list[Codes]:
 
 def estimates_without(fit: Fit, cluster: str | None) -> Array:
     """(m, P) all parameters without each cluster, by one step; rows are the clusters of a model without random terms."""
+    refuse_structured(fit, "The acceleration of BCa intervals", 'Use method="percentile" or "studentised".')
     deletion = Deletion.of(fit)
     codes = np.arange(fit.nobs) if not fit.model.design.terms else _codes(fit, cluster)
     nothing = np.full((1, len(Names.of(fit).term)), np.nan)
