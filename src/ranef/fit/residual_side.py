@@ -64,9 +64,13 @@ def average_variance(fit: Fit) -> tuple[float, Array]:
     """The mean residual variance of the rows, were their weights one, and (q,) its slopes in rho."""
     covariance = fit.criterion.residual
     assert covariance is not None
-    residuals, rows = covariance.at(rho_of(fit)), np.arange(fit.nobs)[:, None]
-    scale = unit_of(fit) ** 2
-    return scale * float(residuals.matrix(rows).mean()), scale * residuals.first(rows).mean(axis=(1, 2, 3))
+    return mean_variance(covariance, rho_of(fit), fit.nobs, unit_of(fit))
+
+
+def mean_variance(covariance: RowCovariance, rho: Array, n: int, unit: float) -> tuple[float, Array]:
+    """The same at any rho."""
+    residuals, rows = covariance.at(rho), np.arange(n)[:, None]
+    return unit**2 * float(residuals.matrix(rows).mean()), unit**2 * residuals.first(rows).mean(axis=(1, 2, 3))
 
 
 def homogeneous(fit: Fit) -> bool:

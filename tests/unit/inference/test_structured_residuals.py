@@ -177,3 +177,40 @@ def test_bootstraps_that_are_not_there(symmetric, kind):
             ranef.bootstrap(symmetric, 5, seed=1).conf_int(method="bca")
         with pytest.raises(ranef.ModelError, match="by bootstrap"):
             ranef.r2(symmetric, bootstrap=ranef.bootstrap(symmetric, 5, seed=1))
+
+
+def test_influence_of_compound_symmetry(intercepts, symmetric):
+    one, other = ranef.influence(intercepts, "Subject", method="exact"), ranef.influence(symmetric)
+    assert other.by == "Subject"
+    np.testing.assert_allclose(other.cooks, one.cooks, rtol=1e-5)
+    np.testing.assert_allclose(other.covratio, one.covratio, rtol=1e-5)
+    np.testing.assert_allclose(other.coefficients, one.coefficients, rtol=1e-6)
+    assert "sigma" not in other.table.frame
+
+
+@pytest.mark.parametrize("random", ["", " + (1 | Subject)"])
+def test_influence_is_that_of_fits_without_the_subject(growth, random):
+    residual = "car1(age | Subject) * ident(Sex)"
+    fit = ranef.lmm(GROWTH + random, growth, residual=residual, precision_weights="w")
+    found = ranef.influence(fit)
+    H = fit.hessian
+    for i in (0, 11, 26):
+        subject = found.labels["Subject"][i]
+        left = ranef.lmm(GROWTH + random, growth[growth["Subject"] != subject], residual=residual, precision_weights="w")
+        np.testing.assert_allclose(found.coefficients[i], left.params, rtol=1e-5)
+        change = fit.params - left.params
+        assert found.cooks[i] == pytest.approx(change @ np.linalg.solve(fit.cov_params(), change) / 4, rel=1e-4)
+        ratio = np.linalg.det(left.cov_params()) / np.linalg.det(fit.cov_params())
+        assert found.covratio[i] == pytest.approx(ratio, rel=1e-4)
+        scale = left.criterion.gram.standard.unit / fit.criterion.gram.standard.unit
+        theta = left.optimum.theta.copy()
+        theta[: len(theta) - 2] *= scale  # the random intercept's standard deviation, if any, and that of the residuals
+        off = theta - fit.optimum.theta
+        assert found.theta_cooks[i] == pytest.approx(0.5 * off @ H @ off / len(off), rel=1e-3, abs=1e-6)
+
+
+def test_influence_takes_refits_only(growth, symmetric):
+    with pytest.raises(ranef.ModelError, match='Use "exact"'):
+        ranef.influence(symmetric, method="one-step")
+    with pytest.raises(ranef.ModelError, match="depends on the fitted mean"):
+        ranef.influence(ranef.lmm(GROWTH, growth, residual="power(fitted)"))

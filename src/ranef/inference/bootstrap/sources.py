@@ -23,7 +23,7 @@ from ranef.core.plain import Plain
 from ranef.core.single import Single
 from ranef.core.solution import Solution, theta_from_user
 from ranef.covariance.base import Array
-from ranef.design import Codes, Design, Grouping
+from ranef.design import Codes, Design, Grouping, ResidualTerm
 from ranef.errors import RanefError
 from ranef.fit.points import Points, design_points, marginal_mean, random_part
 from ranef.fit.residual_side import refuse_structured
@@ -162,10 +162,20 @@ def taken(design: Design, rows: Codes, copies: Codes | None, clusters: Codes | N
         replace(term, group=groups[id(term.group)], z=None if term.z is None else np.asfortranarray(term.z[rows]))
         for term in design.terms
     )
+    residual = None if design.residual is None else _structure_taken(design.residual, rows, copies, clusters)
     return replace(
-        design, y=design.y[rows], X=np.asfortranarray(design.X[rows]), terms=terms,
+        design, y=design.y[rows], X=np.asfortranarray(design.X[rows]), terms=terms, residual=residual,
         offset=None if design.offset is None else design.offset[rows],
         weights=None if design.weights is None else design.weights[rows],
+    )  # fmt: skip
+
+
+def _structure_taken(term: ResidualTerm, rows: Codes, copies: Codes | None, clusters: Codes | None) -> ResidualTerm:
+    return replace(
+        term, subject=_regrouped(term.subject, rows, copies, clusters),
+        visit=None if term.visit is None else term.visit[rows],
+        coordinates=None if term.coordinates is None else term.coordinates[rows],
+        functions=tuple((function, values[rows]) for function, values in term.functions),
     )  # fmt: skip
 
 

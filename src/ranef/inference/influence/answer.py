@@ -12,10 +12,10 @@ from ranef.covariance.base import Array
 from ranef.design import Codes
 from ranef.errors import Finding, ModelError
 from ranef.fit.points import design_points, marginal_mean, random_part, whitened
-from ranef.fit.residual_side import refuse_structured
 from ranef.fit.rows import needs_rows, row_labels
-from ranef.inference.clusters import clusters_of
+from ranef.inference.clusters import clusters_of, dependent
 from ranef.inference.influence.deletion import Deletion, Method, members
+from ranef.inference.influence.refits import Refits
 from ranef.inference.parameters import Names, of_solution
 from ranef.table import Table
 
@@ -84,7 +84,7 @@ class Influence:
         if self.theta_cooks is not None:
             columns["cooks_theta"] = self.theta_cooks
         columns["covratio"] = self.covratio
-        if not self.fit.model.design.known_variances:
+        if self.fit.criterion.scale is None:
             columns["sigma"] = self.estimates[:, -1]
         columns |= self.rows
         return self._table(columns, "Influence")
@@ -117,10 +117,11 @@ def influence(fit: Fit, by: Any = None, method: Method | None = None) -> Influen
 
     by
         `"row"` (also `"observation"`), a grouping factor, another column of the data, or an array; by default the grouping factor
-        that contains all others, and rows for a model without random terms.
+        that contains all others (the subjects of a residual structure are one), and rows where no rows depend on each other.
     method
         `"fixed"`, `"one-step"` or `"exact"` (see `ranef.inference.influence.deletion`); by default one step where that is
-        affordable, else theta is held. The tables say which was used.
+        affordable, else theta is held. The tables say which was used. With a residual structure each deletion is a fit of its own
+        (`"exact"`), and sigma in `dfbetas` is the root of the mean residual variance.
 
     With beta_(i), sigma_(i) the estimates without the rows::
 
@@ -146,11 +147,12 @@ def influence(fit: Fit, by: Any = None, method: Method | None = None) -> Influen
     2     310    10           0.111        0.218     0.927  26.263
     """
     needs_rows(fit, "influence()")
-    refuse_structured(fit, "influence()")
     if method is not None and method not in METHODS:
         raise ModelError(f"method={method!r} is not known.", hint=f"Use one of: {', '.join(METHODS)}.")
-    by_row = (isinstance(by, str) and by in ("row", "observation", "obs")) or (by is None and not fit.model.design.terms)
+    by_row = (isinstance(by, str) and by in ("row", "observation", "obs")) or (by is None and not dependent(fit))
     name, labels, codes = _groups(fit, by, by_row)
+    if fit.criterion.residual is not None:
+        return _by_refits(fit, name, labels, codes, method)
     m = int(codes.max()) + 1
     if not fit.model.design.terms:
         method = "fixed" if method in (None, "one-step") else method
@@ -193,6 +195,20 @@ def _by_deletion(fit: Fit, name: str, labels: dict[str, Any], codes: Codes, meth
     extra = _row_columns(fit) if by_row else {}
     sizes = np.array([len(r) for r in rows])
     return Influence(fit, name, method, labels, sizes, estimates, cooks, dfbetas, covratio, theta, extra)
+
+
+def _by_refits(fit: Fit, name: str, labels: dict[str, Any], codes: Codes, method: Method | None) -> Influence:
+    """Where residuals have a structure."""
+    refits, rows = Refits.of(fit, method), members(codes, int(codes.max()) + 1)
+    names, kept, full = Names.of(fit), list(fit.criterion.gram.standard.kept), of_solution(fit.solution)
+    p, found = names.fixed, refits.without(rows, len(names.term))
+    change = full.estimates[0, :p] - found.estimates[:, :p]
+    white = fit.solution.white[kept]
+    scaled = np.linalg.lstsq(white, change.T, rcond=None)[0] / fit.solution.sigma if p else np.zeros((0, len(rows)))
+    cooks = np.einsum("im,im->m", scaled, scaled) / max(p, 1)
+    dfbetas = change / (full.std_errors[0] * found.scale[:, None])
+    sizes = np.array([len(r) for r in rows])
+    return Influence(fit, name, "exact", labels, sizes, found.estimates, cooks, dfbetas, found.covratio, found.theta, {})
 
 
 def _rows_in_closed_form(fit: Fit, name: str, labels: dict[str, Any]) -> Influence:
