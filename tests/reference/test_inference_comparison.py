@@ -65,7 +65,7 @@ def test_boundary(case_id: str) -> None:
         compare.relative(table["p_mixture"][1], theirs["p_mixture"], 1e-3, "p of the mixture")
         return
     cone = cone_between(models[0], models[-1])
-    assert cone is not None and cone.metric is not None and cone.orders == (1, 1)
+    assert isinstance(cone, Cone) and cone.metric is not None and cone.orders == (1, 1)
     uncorrelated = Cone(cone.free, cone.orders, np.diag(np.diag(cone.metric)))
     compare.relative(boundary_p(theirs["lr"], uncorrelated, draws=2, seed=1).p, theirs["p_mixture"], 1e-9, "p of the mixture")
     assert table["p_mixture"][1] < theirs["p_mixture"] < table["p_naive"][1]

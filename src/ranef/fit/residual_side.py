@@ -14,6 +14,7 @@ from ranef.covariance.identity import Identity
 from ranef.covariance.natural import FREE, POSITIVE, Parameter, limits_of
 from ranef.design import Grouping, ResidualTerm
 from ranef.errors import ModelError
+from ranef.fit.structures import RULES
 from ranef.table import Table
 
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ def residual_parameters(fit: Fit, level: float = 0.95) -> Table:
     }
     assert fit.model.design.residual is not None
     title = f"Residual covariance: {fit.model.design.residual.label}"
-    return Table(columns, title=title, frame_kind=fit.model.rows.frame)
+    return Table(columns, title=title, frame_kind=fit.model.rows.frame, rules=RULES)
 
 
 def natural_parameters(fit: Fit) -> tuple[list[Parameter], Array, Array]:

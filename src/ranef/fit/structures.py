@@ -15,7 +15,10 @@ from ranef.covariance import Scaled
 from ranef.covariance.jets import Jet
 from ranef.covariance.natural import Natural, Parameter
 from ranef.design import RandomTerm
+from ranef.glossary import Rule
 from ranef.table import Table
+
+RULES: dict[str, Rule] = dict.fromkeys(("estimate", "std_error", "conf_low", "conf_high"), "row")
 
 if TYPE_CHECKING:
     from ranef.fit.fit import Fit
@@ -86,7 +89,7 @@ def random_structures(fit: Fit, level: float = 0.95) -> Table | None:
             kind = own.term.covariance.word
             for column, value in zip(columns.values(), (own.term.group.name, kind, name, *numbers), strict=True):
                 column.append(value)
-    return Table(columns, title="Structured random effects", frame_kind=fit.model.rows.frame)
+    return Table(columns, title="Structured random effects", frame_kind=fit.model.rows.frame, rules=RULES)
 
 
 def rows_of(own: StructureParameters) -> list[tuple[str, str, None, float, float]]:

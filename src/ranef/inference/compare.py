@@ -143,10 +143,9 @@ def ratio_test(small: Fit, large: Fit, reml: bool, reference: Reference) -> tupl
     df = large.npar - small.npar
     here = deviance_of(small, reml)
     ratio = here - deviance_of(large, reml)
-    cone = cone_between(small, large) if df > 0 else None
-    if cone is None:
-        same = "as many parameters" if df == 0 else "no nested model"
-        return np.nan, None, no_test(f"no test ({same})")
+    cone = cone_between(small, large) if df > 0 else "as many parameters"
+    if isinstance(cone, str):
+        return np.nan, None, no_test(f"no test ({cone})")
     if ratio < -LOWER * (1.0 + abs(here)):
         return ratio, df, no_test("no test (the larger model fits worse: it has not reached its optimum)")
     return max(ratio, 0.0), df, ratio_p(ratio, cone, small, large, reml=reml, reference=reference)

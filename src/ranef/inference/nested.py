@@ -15,15 +15,17 @@ import numpy as np
 
 from ranef.core.information import expected_traces, omega_of
 from ranef.core.kenward_roger import bordered
-from ranef.covariance.base import Array
+from ranef.covariance.base import Array, Covariance
+from ranef.covariance.scaled import Scaled
 from ranef.design import RandomTerm
 from ranef.inference.estimable import orthonormal_columns
-from ranef.inference.nested_residuals import free_residual_parameters
+from ranef.inference.nested_residuals import free_residual_parameters, is_member
 
 if TYPE_CHECKING:
     from ranef.fit.fit import Fit
 
 INSIDE = 1e-10  # one minus the cosine between a column of X and the space of the larger model's
+PLAIN = ("un", "diag", "id")  # structures whose tests are those of variances and covariances
 SPANNED = 1e-6  # what a column of the smaller model may differ from those of the larger, relative to its size
 
 
@@ -44,13 +46,17 @@ class Cone:
 class Placed:
     """A term of the larger model and what the smaller has of it.
 
-    `basis` (k, k) has the smaller's columns first; `parts` say which of them are one term there, and of what structure.
+    `basis` (k, k) has the smaller's columns first; `parts` say which of them are one term there, and of what structure. `tangents`
+    are the derivatives (q, width, width) of the covariances of those parts, `own` (q, k, k) those of the term itself where its
+    parameters are no variances and covariances, in the basis and at the smaller model.
     """
 
     term: int
     structure: str
     basis: Array
     parts: tuple[tuple[int, str, int], ...]  # (term of the smaller model, structure, columns)
+    tangents: tuple[Array, ...] = ()
+    own: Array | None = None
 
     @property
     def old(self) -> int:
@@ -61,18 +67,27 @@ class Placed:
         return len(self.basis) - self.old
 
 
-def cone_between(small: Fit, large: Fit) -> Cone | None:
-    """The cone of what only the larger model has; None where the models are not nested."""
+def cone_between(small: Fit, large: Fit) -> Cone | str:
+    """The cone of what only the larger model has; in words, why there is none, where the models are not (regularly) nested."""
     fixed = restriction(small, large)
     placed, residual = placements(small, large), free_residual_parameters(small, large)
     if fixed is None or placed is None or residual is None:
-        return None
+        return not_nested(small, large, fixed is not None, residual is not None)
+    for one in placed:
+        if irregular(one):
+            label = large.model.design.terms[one.term].label
+            return f"without {label} its correlations are not identified, and the ratio has no known distribution; see bootstrap()"
     directions = [_directions(one) for one in placed]
     free = len(fixed) + sum(len(one.free) for one in directions) + residual
     orders = tuple(d for one in directions for d in one.orders)
     if orders in ((), (1,)):
         return Cone(free, orders)
     return Cone(free, orders, _metric(small, large, placed, directions))
+
+
+def irregular(placed: Placed) -> bool:
+    """Are there parameters that mean nothing where the variances are zero?"""
+    return not placed.parts and placed.structure not in (*PLAIN, "known")
 
 
 def restriction(small: Fit, large: Fit) -> Array | None:
@@ -98,6 +113,24 @@ def fixed_part(small: Fit, large: Fit) -> Array | None:
     return None if np.any(1.0 - np.linalg.norm(C, axis=0)[size > 0] > INSIDE) else np.asarray(C)
 
 
+def not_nested(small: Fit, large: Fit, fixed: bool, residual: bool) -> str:
+    """Why the smaller model is no special case of the larger."""
+    if not fixed:
+        return "no nested model: the fixed part of the smaller is not within that of the larger"
+    if not residual:
+        return "no nested model: the residual structure of the smaller is no special case of the larger's"
+    terms = large.model.design.terms
+    for term in small.model.design.terms:
+        same = [other for other in terms if frozenset(other.group.variables) == frozenset(term.group.variables)]
+        if not any((A := _map(term, other)) is not None and _fits(term, other, A) for other in same):
+            break
+    held = [other for other in same if term.width == 1 and isinstance(other.covariance, Scaled)]
+    if held:
+        bound = f"{term.label} lies at the bound of {held[0].label}, where all correlations are one"
+        return f"{bound}, and the ratio has no known distribution; see bootstrap()"
+    return f"no nested model: {term.label} is no special case of a term of the larger"
+
+
 def placements(small: Fit, large: Fit) -> list[Placed] | None:
     """Where the terms of the smaller model are among those of the larger, term by term of the larger; None if not all are."""
     terms = large.model.design.terms
@@ -113,7 +146,7 @@ def placements(small: Fit, large: Fit) -> list[Placed] | None:
     placed = []
     for j, (f, part) in enumerate(large.criterion.layout.parts):
         S = large.criterion.gram.z_map(f)[part.columns, part.columns]
-        one = _place(j, terms[j], found[j], small.model.design.terms, S)
+        one = _place(j, terms[j], found[j], small, S)
         if one is None:
             return None
         placed.append(one)
@@ -138,14 +171,16 @@ def _map(term: RandomTerm, candidate: RandomTerm) -> Array | None:
 def _fits(term: RandomTerm, candidate: RandomTerm, A: Array) -> bool:
     """Does the structure of the candidate allow that of the term?"""
     if candidate.covariance.word == "un":
-        return True
+        return term.covariance.rank == term.width
     single = bool(np.all(np.count_nonzero(A, axis=0) == 1)) and bool(np.all(np.count_nonzero(A, axis=1) <= 1))
     if candidate.covariance.word == "diag":
         return single and (term.covariance.word in ("diag", "id") or term.width == 1)
-    return term.covariance.word == candidate.covariance.word and term.width == candidate.width
+    if not single or term.width != candidate.width or np.abs(A - np.eye(len(A))).max() > SPANNED:
+        return False
+    return term.covariance == candidate.covariance or is_member(term.covariance, candidate.covariance)
 
 
-def _place(j: int, term: RandomTerm, parts: list[tuple[int, Array]], smaller: tuple[RandomTerm, ...], S: Array) -> Placed | None:
+def _place(j: int, term: RandomTerm, parts: list[tuple[int, Array]], small: Fit, S: Array) -> Placed | None:
     """New columns are orthogonal to the old ones, and to each other, in standardised units (S)."""
     columns = np.hstack([np.zeros((term.width, 0)), *(A for _, A in parts)])
     scaled = S @ columns
@@ -155,8 +190,27 @@ def _place(j: int, term: RandomTerm, parts: list[tuple[int, Array]], smaller: tu
     rest = np.linalg.solve(S, left[:, columns.shape[1] :])
     if term.covariance.word != "un":
         rest = np.eye(term.width)[:, ~np.any(columns, axis=1)]
+    smaller = small.model.design.terms
     inside = tuple((i, smaller[i].covariance.word if smaller[i].width > 1 else "un", A.shape[1]) for i, A in parts)
-    return Placed(j, term.covariance.word, np.hstack([columns, rest]), inside)
+    basis = np.hstack([columns, rest])
+    own = None if term.covariance.word in PLAIN else _own(term.covariance, small, parts, S, np.linalg.inv(S @ basis))
+    return Placed(j, term.covariance.word, basis, inside, tuple(_tangent(small, i) for i, _ in parts), own)
+
+
+def _own(covariance: Covariance, small: Fit, parts: list[tuple[int, Array]], S: Array, back: Array) -> Array:
+    """(q, k, k) derivatives of the term's covariance at the smaller model, or at its start where that has no such term."""
+    theta = covariance.start()
+    if parts:
+        f, part = small.criterion.layout.parts[parts[0][0]]
+        theta = covariance.of_factor(S @ small.solution.root(f)[part.columns, part.columns])
+    return np.asarray(back @ covariance.gradient(theta) @ back.T)
+
+
+def _tangent(small: Fit, i: int) -> Array:
+    """(q, width, width) derivatives of the covariance of a term, in units of its columns."""
+    f, part = small.criterion.layout.parts[i]
+    back = np.linalg.inv(small.criterion.gram.z_map(f)[part.columns, part.columns])
+    return np.asarray(back @ part.covariance.gradient(small.solution.theta[part.theta]) @ back.T)
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,20 +228,30 @@ def _directions(placed: Placed) -> Directions:
     shared: list[Array] = []
     covered = np.zeros((k, k), dtype=bool)
     at = 0
-    for _, structure, width in placed.parts:
+    dropped = 0  # of the free directions: as many as the smaller model's structures have parameters
+    for (_, structure, width), tangent in zip(placed.parts, placed.tangents, strict=True):
         own = range(at, at + width)
         if structure == "un":
             shared += [_unit(k, a, b) for a in own for b in range(at, a + 1)]
             covered[at : at + width, at : at + width] = True
+        elif structure not in PLAIN:
+            shared += [_embedded_block(k, at, one) for one in tangent]
+            dropped += len(tangent)
         else:
+            dropped += structure == "id"
             units = [_unit(k, a, a) for a in own]
             shared += units if structure == "diag" else [np.sum(units, axis=0)]
             covered[list(own), list(own)] = structure == "diag"
         at += width
     if placed.structure == "id":
         return Directions(shared, [], [] if old else [np.eye(k)], () if old else (1,))
+    if placed.own is not None:  # the smaller model has the whole term, or nothing of it
+        if not old:
+            return Directions([], [], list(placed.own), (1,))
+        new = len(placed.own) - sum(map(len, placed.tangents))
+        return Directions(list(placed.own[new:]), list(placed.own[:new]))
     free = [_unit(k, a, b) for a in range(old) for b in range(a + 1) if not covered[a, b] and (a == b or placed.structure == "un")]
-    free = free[: len(free) - sum(structure == "id" for _, structure, _ in placed.parts)]
+    free = free[: len(free) - dropped]
     if placed.structure == "diag":
         return Directions(shared, free, [_unit(k, a, a) for a in range(old, k)], (1,) * placed.new)
     free += [_unit(k, a, b) for a in range(old, k) for b in range(old)]
@@ -198,6 +262,12 @@ def _directions(placed: Placed) -> Directions:
 def _unit(k: int, a: int, b: int) -> Array:
     out = np.zeros((k, k))
     out[a, b] = out[b, a] = 1.0
+    return out
+
+
+def _embedded_block(k: int, at: int, block: Array) -> Array:
+    out = np.zeros((k, k))
+    out[at : at + len(block), at : at + len(block)] = block
     return out
 
 

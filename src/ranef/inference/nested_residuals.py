@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ranef.core.residual.rows import RowCovariance
-from ranef.covariance.base import Array
+from ranef.covariance.base import Array, Covariance
 
 if TYPE_CHECKING:
     from ranef.fit.fit import Fit
@@ -44,15 +44,21 @@ def _contained(small: RowCovariance, large: RowCovariance) -> bool:
     assert small.term.visit is not None and large.term.visit is not None
     if not np.array_equal(small.term.visit, large.term.visit):
         return False
-    return all(_has(large, matrix) for matrix in _members(small))
+    return is_member(small.structure, large.structure)
 
 
-def _members(covariance: RowCovariance) -> list[Array]:
-    start = covariance.structure.start()
+def is_member(small: Covariance, large: Covariance) -> bool:
+    """Is a structure a special case of another?"""
+    return all(_has(large, root) for root in _members(small))
+
+
+def _members(covariance: Covariance) -> list[Array]:
+    """Roots of the covariances at two sets of parameters."""
+    start = covariance.start()
     rng = np.random.default_rng(1)
-    return [covariance.structure.matrix(start + 0.3 * rng.standard_normal(len(start))) for _ in range(2)]
+    return [covariance.factor(start + 0.3 * rng.standard_normal(len(start))) for _ in range(2)]
 
 
-def _has(covariance: RowCovariance, matrix: Array) -> bool:
-    found = covariance.structure.matrix(covariance.structure.of_factor(np.asarray(np.linalg.cholesky(matrix), dtype=np.float64)))
+def _has(covariance: Covariance, root: Array) -> bool:
+    found, matrix = covariance.matrix(covariance.of_factor(root)), root @ root.T
     return bool(np.abs(found - matrix).max() <= SAME * np.abs(matrix).max())

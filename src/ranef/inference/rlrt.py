@@ -139,14 +139,16 @@ def _best(fit: Fit) -> Array:
 
 def eigenvalues(gram: Gram) -> tuple[Array, Array]:
     """mu and xi, in the units of the standardised columns (any unit of Z gives the same test)."""
-    zz, r = gram.zz[0], gram.rank
+    covariance, r = gram.layout.blocks[0].parts[0].covariance, gram.rank
+    root = covariance.jacobian(covariance.start())[0]  # of what the variance multiplies: A, where that is known
+    zz = root.T @ gram.zz[0] @ root
     m, k, _ = zz.shape
     xi = np.linalg.eigvalsh(zz).ravel()
     tiles = np.zeros((m, k, m, k))
     tiles[np.arange(m), :, np.arange(m), :] = zz
     full = tiles.reshape(m * k, m * k)
     if r:
-        zx = gram.zw[0][:, :, :r].reshape(m * k, r)
+        zx = (root.T @ gram.zw[0][:, :, :r]).reshape(m * k, r)
         full = full - zx @ np.linalg.solve(gram.ww[:r, :r], zx.T)
     mu = np.clip(np.linalg.eigvalsh((full + full.T) / 2.0), 0.0, None)
     return np.where(mu > NULL * mu.max(initial=0.0), mu, 0.0), np.sort(np.clip(xi, 0.0, None))

@@ -10,6 +10,7 @@ from scipy.sparse import csc_array, diags_array
 import ranef
 from ranef.covariance.pedigree import Pedigree
 from ranef.errors import DataError, FormulaError, MemoryEstimateError, ModelError
+from ranef.inference.rlrt import eigenvalues
 
 WHO = [f"a{i:02d}" for i in range(24)]
 
@@ -124,6 +125,23 @@ def test_a_root_of_low_rank() -> None:
     np.testing.assert_allclose(estimates, B @ np.linalg.lstsq(B, estimates, rcond=None)[0], atol=1e-9)
     full = ranef.lmm("y ~ x + (1 | gr(id, cov=G))", frame, covariances={"G": (B @ B.T, WHO)})
     assert full.llf == pytest.approx(m.llf, abs=1e-8)
+
+
+def test_a_known_covariance_is_tested_as_what_it_is() -> None:
+    """Levels that are the same in pairs are those of a factor of half as many levels."""
+    frame = data()
+    frame["pair"] = [f"p{WHO.index(who) // 2:02d}" for who in frame.id]
+    twins = ranef.low_rank(np.kron(np.eye(12), np.ones((2, 1))), WHO)
+    known = ranef.lmm("y ~ x + (1 | gr(id, cov=A))", frame, covariances={"A": twins})
+    plain = ranef.lmm("y ~ x + (1 | pair)", frame)
+    assert known.deviance == pytest.approx(plain.deviance, abs=1e-8)
+    for name in ("statistic", "df", "p_mixture"):
+        assert ranef.ranova(known)[name][1] == pytest.approx(ranef.ranova(plain)[name][1], rel=1e-6)
+    p, wanted = (ranef.ranova(m, draws=20_000)["p_value"][1] for m in (known, plain))
+    assert p == pytest.approx(wanted, rel=0.1, abs=0.003)
+    for ours, theirs in zip(eigenvalues(known.criterion.gram), eigenvalues(plain.criterion.gram), strict=True):
+        ours, theirs = ours[ours > 1e-9 * ours.max()], theirs[theirs > 1e-9 * theirs.max()]
+        np.testing.assert_allclose(np.sort(ours) / ours.max(), np.sort(theirs) / theirs.max(), rtol=1e-8)
 
 
 def test_a_large_sparse_precision_is_never_dense() -> None:

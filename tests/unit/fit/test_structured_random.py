@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import chi2
 
 import ranef
 from ranef.covariance import Scaled, structure
@@ -150,6 +151,39 @@ def test_beside_a_residual_structure() -> None:
 def test_a_structure_is_left_out_as_a_whole() -> None:
     m = ranef.lmm("y ~ t + ar1(v | g)", panel(structure("ar1", 4).matrix(np.array([1.5, 0.8])), groups=40))
     assert len(ranef.ranova(m)) == 2
+
+
+def test_what_is_not_identified_without_the_term_is_not_tested() -> None:
+    data = panel(structure("ar1h", 4).matrix(np.array([0.2, 0.5, 0.0, 0.7, 0.7])), groups=40)
+    m = ranef.lmm("y ~ t + ar1h(v | g)", data)
+    table = ranef.ranova(m)
+    assert np.isnan(table["p_value"][1])
+    assert any("without ar1h(v | g) its correlations are not identified" in note for note in table.notes)
+    compared = ranef.compare(ranef.lmm("y ~ t + (1 | g)", data), m)
+    assert np.isnan(compared["p_value"][1])
+    assert any("(1 | g) lies at the bound of ar1h(v | g)" in note for note in compared.notes)
+
+
+def test_structures_within_others_are_tested() -> None:
+    data = panel(structure("ar1h", 4).matrix(np.array([0.2, 0.5, 0.0, 0.7, 0.7])), groups=40)
+    fits = [ranef.lmm(f"y ~ t + {word}(0 + v | g)", data) for word in ("id", "ar1", "ar1h")]
+    un = ranef.lmm("y ~ t + (0 + v | g)", data)
+    for small, large, df in [(fits[0], fits[1], 1), (fits[1], fits[2], 3), (fits[2], un, 5)]:
+        table = ranef.compare(small, large)
+        ratio = small.deviance - large.deviance
+        assert table["statistic"][1] == pytest.approx(ratio)
+        assert table["df"][1] == df
+        assert table["p_mixture"][1] == pytest.approx(chi2.sf(ratio, df), rel=1e-9)
+    other = ranef.compare(ranef.lmm("y ~ t + cs(v | g)", data), fits[2])
+    assert np.isnan(other["p_value"][1])
+
+
+def test_the_same_structure_in_both_models_is_not_tested() -> None:
+    data = panel(structure("ar1", 4).matrix(np.array([1.5, 0.7])), groups=40)
+    small, large = (ranef.lmm(f"{mean} + ar1(v | g)", data, reml=False) for mean in ("y ~ 1", "y ~ t"))
+    table = ranef.compare(small, large)
+    assert table["df"][1] == 1
+    assert table["p_mixture"][1] == pytest.approx(chi2.sf(small.deviance - large.deviance, 1), rel=1e-9)
 
 
 def test_correlations_at_their_bound_are_counted_and_have_no_interval() -> None:

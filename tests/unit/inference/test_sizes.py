@@ -12,7 +12,7 @@ import pytest
 import ranef
 from ranef.inference.comparable import deviance_of
 from ranef.inference.mixture import boundary_p
-from ranef.inference.nested import cone_between
+from ranef.inference.nested import Cone, cone_between
 
 REPLICATES = 2_000
 Response = Callable[[np.random.Generator], np.ndarray]
@@ -98,7 +98,7 @@ def test_the_boundary_test_holds_its_size_where_the_naive_one_does_not(groups: i
     data = frame(g, x=x, y=draw())
     m0, m1 = ranef.lmm(small, data), ranef.lmm("y ~ x + (x | g)" if "g" in small else "y ~ x + (1 | g)", data)
     cone = cone_between(m0, m1)
-    assert cone is not None and cone.orders == (1,)
+    assert isinstance(cone, Cone) and cone.orders == (1,)
     found = []
     for _ in range(REPLICATES):
         y = draw()
