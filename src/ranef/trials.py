@@ -75,12 +75,18 @@ def mmrm(
         raise ModelError("cov= names no structure.", hint='For example cov="un", or cov=["un", "toeph", "ar1h", "csh"].')
     tail = f", by={_name(by)}" if by else ""
     terms = [f"{_known(word)}({_name(visit)} | {_name(subject)}{tail})" for word in words]
-    fits: list[Fit] = []
-    for term in terms:
-        fits.append(lmm(formula, data, residual=term, ddf=ddf, reml=reml, **options))
-        if len(words) == 1 or (choose == "first" and fits[-1].status != "not converged"):
+    if len(words) == 1:
+        return lmm(formula, data, residual=terms[0], ddf=ddf, reml=reml, **options)
+    tried: dict[str, Fit | ModelError] = {}
+    for word, term in zip(words, terms, strict=True):
+        try:
+            tried[word] = fit = lmm(formula, data, residual=term, ddf=ddf, reml=reml, **options)
+        except ModelError as refusal:
+            tried[word] = refusal
+            continue
+        if choose == "first" and fit.status != "not converged":
             break
-    return fits[0] if len(words) == 1 else _chosen(fits, words, choose)
+    return _chosen(tried, words, choose)
 
 
 def compare_structures(fit: Fit, structures: Sequence[str]) -> Table:
@@ -150,18 +156,28 @@ def _name(column: str) -> str:
     return column if column.isidentifier() else f"`{column}`"
 
 
-def _chosen(fits: list[Fit], words: list[str], choose: Choice) -> Fit:
-    ready = [i for i, fit in enumerate(fits) if fit.status != "not converged"]
+def _chosen(tried: dict[str, Fit | ModelError], words: list[str], choose: Choice) -> Fit:
+    fits = {word: fit for word, fit in tried.items() if isinstance(fit, Fit)}
+    ready = [word for word, fit in fits.items() if fit.status != "not converged"]
+    if not fits:
+        raise next(refusal for refusal in tried.values() if isinstance(refusal, ModelError))
     if not ready:
         raise ModelError(
             f"None of the structures {', '.join(words)} converged.", hint="Use a structure with fewer parameters, such as cs."
         )
-    criteria = {"first": float, "aic": lambda i: fits[i].aic, "bic": lambda i: fits[i].bic, "aicc": lambda i: aicc(fits[i])}
+    criteria = {
+        "first": lambda word: words.index(word), "aic": lambda word: fits[word].aic, "bic": lambda word: fits[word].bic,
+        "aicc": lambda word: aicc(fits[word]),
+    }  # fmt: skip
     taken = min(ready, key=criteria[choose])
-    tried = "; ".join(f"{word}: {fit.status}, AIC {fit.aic:.1f}" for word, fit in zip(words, fits, strict=False))
+    outcomes = [f"{word}: {_outcome(fit)}" for word, fit in tried.items()]
     how = "the first that converged" if choose == "first" else f"the lowest {choose.replace('aicc', 'AICc').replace('bic', 'BIC')}"
     finding = Finding(
-        "structure_chosen", "note", f"The residual structure {words[taken]} was taken, {how} of {', '.join(words)}.",
-        evidence={"tried": tried},
+        "structure_chosen", "note", f"The residual structure {taken} was taken, {how} of {', '.join(words)}.",
+        evidence={"tried": "; ".join(outcomes)},
     )  # fmt: skip
     return replace(fits[taken], findings=(*fits[taken].findings, finding))
+
+
+def _outcome(fit: Fit | ModelError) -> str:
+    return f"{fit.status}, AIC {fit.aic:.1f}" if isinstance(fit, Fit) else f"refused ({str(fit).splitlines()[0]})"

@@ -167,9 +167,10 @@ def _basis(xi: Array) -> Array:
     return rows[values > 1e-9 * values[0]]
 
 
-def _inverse(matrix: Array) -> Array:
-    """Over the directions in which there is information."""
-    scale = np.sqrt(np.clip(np.diag(matrix), 1e-300, None))
+def _inverse(matrix: Array, least: Array | float = 0.0) -> Array:
+    """Over the directions in which there is information; a parameter that has less than `least` has none."""
+    diagonal = np.diag(matrix)
+    scale = np.sqrt(np.where(diagonal > least, np.clip(diagonal, 1e-300, None), np.inf))
     values, vectors = np.linalg.eigh(matrix / np.outer(scale, scale))
     good = values > FLAT * values[-1]
     vectors = vectors[:, good] / scale[:, None]

@@ -26,6 +26,8 @@ from scipy.linalg import LinAlgError, blas, lapack
 from ranef.core.layout import Layout
 from ranef.covariance.base import Array
 
+NOISE = 1e-6  # root of the share of a sum that is rounding
+
 
 @dataclass(frozen=True, eq=False)
 class Gls:
@@ -104,6 +106,17 @@ class Pieces:
     y: Array | None = None  # (K, K)
     bend: Bend | None = None
     unfinished: bool = False  # h is missing, and the engine still holds what would make it cheap
+
+
+def rounding(pieces: Pieces) -> Array:
+    """(K,) roots of what rounding leaves of tr P V_k P V_k = h - 2e + |F|^2 where it is zero.
+
+    It is for the variance of a visit whose rows are all fitted exactly, for example.
+    """
+    assert pieces.F is not None
+    if pieces.h is None or pieces.e is None:
+        return np.zeros(len(pieces.F))
+    return NOISE * np.sqrt(np.abs(pieces.h.diagonal()) + 2.0 * np.abs(pieces.e.diagonal()))
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ranef.core.pieces import rounding
 from ranef.core.solution import Solution
 from ranef.covariance.base import Array
 
@@ -36,7 +37,9 @@ class VarianceParameters:
         K, r, _ = F.shape
         slopes = (jacobian @ F.reshape(K, r * r)).reshape(q, r, r)[:, :-1, :-1]
         if criterion.scale is not None:
-            return cls(_information_inverse(hessian), slopes)
+            known = solution.pieces.h is not None and criterion.residual is not None
+            least = (np.abs(jacobian) @ rounding(solution.pieces)) ** 2 if known else 0.0
+            return cls(_information_inverse(hessian, least), slopes)
         a = jacobian @ F[:, -1, -1]
         joint = np.empty((q + 1, q + 1))
         joint[:q, q] = joint[q, :q] = a * (nu / s)
@@ -56,9 +59,10 @@ class VarianceParameters:
         return np.divide(2.0 * v * v, spread, out=np.full(len(L), np.inf), where=spread > 0)
 
 
-def _information_inverse(joint: Array) -> Array:
-    """2 H^-1 over the directions in which the deviance curves upwards."""
-    unit = 1.0 / np.sqrt(np.maximum(joint.diagonal(), 1e-300))
+def _information_inverse(joint: Array, least: Array | float = 0.0) -> Array:
+    """2 H^-1 over the directions in which the deviance curves upwards; a curvature below `least` is none."""
+    diagonal = joint.diagonal()
+    unit = np.where(diagonal > least, 1.0 / np.sqrt(np.maximum(diagonal, 1e-300)), 0.0)
     scaled = joint * unit * unit[:, None]
     values, vectors = np.linalg.eigh(scaled)
     good = values > FLAT * values[-1]

@@ -12,6 +12,7 @@ from ranef.covariance import Scaled
 from ranef.covariance.base import Array
 from ranef.design import Design, RandomTerm
 from ranef.errors import Finding, ModelError
+from ranef.fit.identification import refuse_exact_visits, visit_findings
 from ranef.optim.problem import Optimum
 from ranef.schema import Rows
 
@@ -27,6 +28,7 @@ def refuse_unidentified(design: Design) -> None:
 
     Beside known sampling variances a random effect may have as many levels as there are rows.
     """
+    refuse_exact_visits(design)
     n = design.nobs
     for term in design.terms:
         m, k, name = term.group.size, term.width, term.group.name
@@ -175,6 +177,9 @@ def data_findings(design: Design, rows: Rows, dropped: tuple[str, ...]) -> list[
 
 def identification_findings(design: Design, optimum: Optimum) -> list[Finding]:
     """Random effects and a residual structure that say the same: the criterion is flat along a combination of them."""
+    counted = visit_findings(design)
+    if counted:
+        return counted
     if design.residual is None or optimum.state != "optimum" or optimum.certificate.smallest_curvature > FLAT:
         return []
     both = (

@@ -122,6 +122,7 @@ def residual_parameters(fit: Fit, level: float = 0.95) -> Table:
     q = fit.criterion.layout.size
     spread = fit.variance_parameters.covariance[q:, q:]
     errors = np.sqrt(np.clip(np.einsum("la,ab,lb->l", slopes, spread, slopes), 0.0, None))
+    errors[(slopes[:, spread.diagonal() == 0.0] != 0.0).any(axis=1)] = np.nan  # of which the data say nothing
     low, high = limits_of(parameters, values, errors, level)
     columns = {
         "term": [parameter.name for parameter in parameters],

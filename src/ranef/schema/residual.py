@@ -132,8 +132,14 @@ def _visits(ordering: Ordering, values: Sequence[Value], subject: Grouping) -> t
     value = values[0]
     if isinstance(value, Numeric) and not value.logical:
         return _numbered(ordering, text_of(ordering.positions[0]), value.values)
-    factor = as_factor(value)
-    return factor.codes, tuple(map(level_text, factor.levels))
+    return _levelled(ordering, as_factor(value))
+
+
+def _levelled(ordering: Ordering, factor: Factor) -> tuple[Codes, tuple[str, ...]]:
+    """The levels that occur, in their order; where the lag counts, those between them too."""
+    used = np.unique(factor.codes)
+    kept = np.arange(used[0], used[-1] + 1) if ordering.word in LAGGED else used
+    return np.searchsorted(kept, factor.codes), tuple(level_text(factor.levels[i]) for i in kept)
 
 
 def _order_of_rows(codes: Codes) -> Codes:

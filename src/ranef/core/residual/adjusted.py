@@ -18,11 +18,12 @@ import numpy as np
 from scipy.linalg import block_diag
 
 from ranef.core.information import expected_traces, natural_directions
+from ranef.core.pieces import rounding
 from ranef.core.residual.rows import RowCovariance
 from ranef.core.solution import Solution
 from ranef.covariance.base import Array
 
-Inverse = Callable[[Array], Array]
+Inverse = Callable[[Array, Array], Array]
 SMALLEST = 1e-8  # a nugget below this share of the largest parameter is not told from zero
 
 
@@ -48,7 +49,7 @@ class Adjusted:
         H = block_diag(natural_directions(criterion.layout, solution.theta), T)
         if observed and pieces.bend is not None:
             matrix[K:, K:] += pieces.bend.t - pieces.bend.x - pieces.bend.y / criterion.scale**2
-        W = 2.0 * inverse(H.T @ matrix @ H)
+        W = 2.0 * inverse(H.T @ matrix @ H, (np.abs(H.T) @ rounding(pieces)) ** 2)
         in_directions = H @ W @ H.T
         quadratic, curved = solution.structured.contracted(solution.factors, in_directions)
         F = pieces.F[:, :-1, :-1]
