@@ -18,10 +18,13 @@ import numpy as np
 
 from ranef.core.criterion import Criterion
 from ranef.core.dense import Dense
+from ranef.core.gram import Gram
+from ranef.core.layout import Layout
 from ranef.core.pieces import LinAlgError
 from ranef.core.plain import Plain
 from ranef.core.single import Single
 from ranef.core.solution import Solution, theta_from_user
+from ranef.core.standard import standardise
 from ranef.covariance.base import Array
 from ranef.design import Codes, Design, Grouping, ResidualTerm
 from ranef.errors import RanefError
@@ -137,18 +140,25 @@ class Cases:
 
     def _refit(self, design: Design) -> Batch:
         try:
-            criterion = Criterion.of(design, self.reml)
+            criterion = criterion_of_design(design, self.reml)
             if criterion.gram.rank != self.names.fixed or criterion.nu < 1:
                 return nothing(self.names)
             theta = self.theta
             if criterion.size:
-                optimum = minimise(criterion, start=lifted(criterion, theta_from_user(criterion, self.theta)))
+                start = theta_from_user(criterion, self.theta)
+                optimum = minimise(criterion, start=start if criterion.residual is not None else lifted(criterion, start))
                 if optimum.state == "not converged":
                     return nothing(self.names)
                 theta = optimum.theta
             return of_solution(Solution(criterion, theta))
         except (LinAlgError, np.linalg.LinAlgError, FloatingPointError):
             return nothing(self.names)
+
+
+def criterion_of_design(design: Design, reml: bool) -> Criterion:
+    if design.residual is None:
+        return Criterion.of(design, reml)
+    return Criterion.with_residual(Gram.of(standardise(design, Layout.of(design.terms))), reml)
 
 
 def taken(design: Design, rows: Codes, copies: Codes | None, clusters: Codes | None = None) -> Design:
@@ -282,8 +292,9 @@ def _aligned(root: Array, vectors: Array, values: Array) -> Array:
 
 
 def cases(fit: Fit, cluster: str | None) -> Source:
-    refuse_structured(fit, "A bootstrap of rows or clusters", PARAMETRIC)
-    needs_rows(fit, "This bootstrap")
     design = fit.model.design
+    if cluster is None or design.known_variances or (design.residual is not None and design.residual.of_mean):
+        refuse_structured(fit, "This bootstrap", PARAMETRIC)
+    needs_rows(fit, "This bootstrap")
     codes = None if cluster is None else top_grouping(fit, cluster).codes
     return Cases(design, fit.criterion.reml, fit.theta, Names.of(fit), codes)

@@ -13,17 +13,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ranef.core.criterion import Criterion
-from ranef.core.gram import Gram
-from ranef.core.layout import Layout
 from ranef.core.pieces import LinAlgError
 from ranef.core.solution import Solution, theta_from_user
-from ranef.core.standard import standardise
 from ranef.covariance.base import Array
 from ranef.design import Codes
 from ranef.errors import ModelError
 from ranef.fit.residual_side import mean_variance, refuse_structured
-from ranef.inference.bootstrap.sources import taken
+from ranef.inference.bootstrap.sources import criterion_of_design, taken
 from ranef.inference.parameters import of_solution
 from ranef.optim import minimise
 
@@ -74,7 +70,7 @@ class Refits:
     def _solution(self, kept: Codes) -> Solution | None:
         design = taken(self.fit.model.design, kept, None)
         try:
-            criterion = Criterion.with_residual(Gram.of(standardise(design, Layout.of(design.terms))), self.fit.criterion.reml)
+            criterion = criterion_of_design(design, self.fit.criterion.reml)
             if criterion.gram.rank != self.fit.criterion.gram.rank or criterion.nu < 1:
                 return None
             optimum = minimise(criterion, start=theta_from_user(criterion, self.fit.theta))
