@@ -155,14 +155,17 @@ class Noise:
         """Raises ModelError where two arguments contradict each other."""
         if variance is None:
             return cls(precision)
-        beside = "precision_weights" if precision is not None else "residual" if residual is not None else None
-        if beside is not None:
+        if precision is not None:
             raise ModelError(
-                f"{beside} and sampling_variance both say what the variance of a row is.",
-                hint="Give sampling_variance where variances are known, precision_weights where they are known up to sigma^2, "
-                "residual where they are to be estimated.",
+                "precision_weights and sampling_variance both say what the variance of a row is.",
+                hint="Give sampling_variance where variances are known, precision_weights where they are known up to sigma^2.",
             )
         V = covariance_matrix(variance)
+        if V is not None and residual is not None:
+            raise ModelError(
+                "residual= cannot be added to a covariance matrix of the sampling errors.",
+                hint="It can be added to sampling variances that are independent.",
+            )
         return cls(variance, True) if V is None else cls(V.diagonal(), True, V)
 
 

@@ -78,6 +78,7 @@ class ResidualTerm:
     functions: tuple[tuple[VarianceFunction, Array], ...] = ()
     nugget: bool = False
     of_mean: tuple[int, ...] = ()  # the functions whose covariate is the fitted mean, which the fit determines
+    known: Array | None = None  # (n,) sampling variances that come with the data and are added to those of the structure
 
 
 @dataclass(frozen=True, eq=False)

@@ -303,3 +303,30 @@ def test_cluster_robust() -> None:
     """metafor's standard error is CR1; its df are clusters - p, ours Satterthwaite's."""
     m, r = fitted("meta-konstantopoulos-3level"), results("meta-konstantopoulos-3level")["robust"]
     compare.relative(ranef.robust(m, "CR1", "district").bse, r["se"], 1e-4, "robust se")
+
+
+def test_location_and_scale() -> None:
+    """log(tau2) = a + b ablat: sampling variances beside residuals whose standard deviation is sd exp(b ablat / 2)."""
+    m = lmm("yi ~ ablat", BCG, residual="exponential(ablat)")()
+    r = results("meta-bcg-location-scale")
+    assert (m.nobs, m.npar) == (r["k"], r["npar"])
+    assert m.llf + restricted(m) == pytest.approx(r["loglik"], abs=1e-6)
+    compare.coefficients(m.params, r["beta"]["estimate"], r["beta"]["se"], "beta")
+    compare.relative(m.bse, r["beta"]["se"], 1e-4, "std. error")
+    table = m.residual_parameters()
+    (sd, slope), (sd_error, slope_error) = table["estimate"], table["std_error"]
+    ours, errors = np.array([2.0 * np.log(sd), 2.0 * slope]), np.array([2.0 * sd_error / sd, 2.0 * slope_error])
+    compare.within(ours, r["scale"]["estimate"], 1e-4 * compare.numbers(r["scale"]["se"]), "scale")
+    compare.relative(errors, r["scale"]["se"], 1e-4, "std. error of the scale")
+    tau2 = np.exp(ours[0] + ours[1] * reference_data(BCG)["ablat"])
+    compare.relative(tau2, r["tau2"], 1e-4, "tau2")
+
+
+def test_sampling_variances_beside_a_structure() -> None:
+    """Residuals of unequal variance contain those of one variance, which are a random effect of the row."""
+    by_row = lmm("yi ~ ablat + (1 | row)", BCG)()
+    unequal = lmm("yi ~ ablat", BCG, residual="ident(alloc)")()
+    assert unequal.npar == by_row.npar + 2
+    assert unequal.llf >= by_row.llf
+    with pytest.raises(ranef.ModelError, match="covariance matrix of the sampling errors"):
+        lmm("yi ~ ablat", BCG, sampling_variance=np.eye(13), residual="ident(alloc)")()

@@ -111,7 +111,7 @@ class Criterion:
         """
         residual = gram.standard.design.residual
         assert residual is not None
-        covariance = RowCovariance(residual)
+        covariance = RowCovariance(residual, gram.standard.unit)
         engine = choose_residual_engine(gram, covariance)  # nobody asks it for what only engines on Gram blocks have
         return cls(gram, cast(Engine, engine), reml, gram.standard.sigma or 1.0, covariance)
 
@@ -289,7 +289,8 @@ class Criterion:
         """The candidates, best first; without random effects each with the scale that is best for it."""
         found: list[tuple[float, int, Array]] = []
         for theta in self._candidates():
-            value, theta = (self.evaluate(theta, 0).value, theta) if self.layout.blocks else self._rescaled(theta)
+            scalable = not self.layout.blocks and self.residual is not None and self.residual.term.known is None
+            value, theta = self._rescaled(theta) if scalable else (self.evaluate(theta, 0).value, theta)
             found.append((value, len(found), theta))
         return [theta for _, _, theta in sorted(found, key=lambda entry: entry[:2])]
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ranef.design import Array, Design, Grouping
+from ranef.design import Array, Design, Grouping, ResidualTerm
 from ranef.errors import DataError, ModelError
 from ranef.formula import expand_dot
 from ranef.formula.model import Formula
@@ -81,9 +81,16 @@ def ingest(
         used = errors if kept is None else errors[np.ix_(kept, kept)]
         design = replace(design, residual=correlated_errors(used))
     if residual is not None:
-        design = replace(design, residual=residual_term(residual, reading))
+        design = _structured(design, residual_term(residual, reading))
     schema = replace(schema, functions=dict(functions or {}))
     return Intake(design, schema, _rows(reading, gone, kept, unused, zeros))
+
+
+def _structured(design: Design, term: ResidualTerm) -> Design:
+    """The design with a residual structure; sampling variances that come with the data are added to its own."""
+    if design.sigma is None or design.weights is None:
+        return replace(design, residual=term)
+    return replace(design, residual=replace(term, known=design.sigma**2 / design.weights), weights=None, sigma=None)
 
 
 def _rows(reading: Reading, gone: Missing, kept: Mask | None, unused: Mapping[str, int], zeros: Mask | None) -> Rows:

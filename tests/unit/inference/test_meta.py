@@ -343,8 +343,9 @@ class TestCovariances:
 
     def test_beside_a_residual_structure(self) -> None:
         data = districts()
-        with pytest.raises(ranef.ModelError, match="residual and sampling_variance"):
-            ranef.lmm("y ~ x", data, sampling_variance="v", residual="ar1(row | district)")
+        V = np.diag(data["v"])
+        with pytest.raises(ranef.ModelError, match="covariance matrix of the sampling errors"):
+            ranef.lmm("y ~ x", data, sampling_variance=V, residual="ar1(row | district)")
 
 
 class TestEstimators:

@@ -59,9 +59,11 @@ def test_refused(data, residual, kind, message):
         fitted(data, residual)
 
 
-def test_known_variances_leave_nothing_to_estimate(data):
-    with pytest.raises(ranef.ModelError, match="residual and sampling_variance both"):
-        fitted(data, "ar1(visit | id)", sampling_variance="day")
+def test_known_variances_are_added_to_the_structure(data):
+    m = fitted(data, "ar1(visit | id)", sampling_variance="day")
+    known = m.model.design.residual.known
+    np.testing.assert_allclose(known, data["day"][m.model.rows.kept] if m.model.rows.kept is not None else data["day"])
+    assert m.model.design.weights is None and m.model.design.sigma is None
 
 
 @pytest.mark.parametrize(

@@ -371,7 +371,8 @@ def _subjects(rows: Rows, covariance: RowCovariance) -> tuple[Batch, ...]:
     n = len(rows.subject)
     position = np.zeros((n, 0)) if term.visit is None else term.visit[:, None].astype(float)
     x = np.zeros((n, 0)) if term.coordinates is None else term.coordinates
-    features = np.hstack([position, x, *(values[:, None] for _, values in term.functions)])
+    known = np.zeros((len(position), 0)) if term.known is None else term.known[:, None]
+    features = np.hstack([position, x, known, *(values[:, None] for _, values in term.functions)])
     subject = np.unique(rows.subject, return_inverse=True)[1]
     return tuple(batches(subject, np.lexsort([*position.T[::-1], *x.T[::-1], subject]), features, []))
 

@@ -293,7 +293,8 @@ def _patterns(rows: Rows, covariance: RowCovariance, cluster: Index) -> tuple[In
     term = covariance.term
     position = np.zeros((len(cluster), 0)) if term.visit is None else term.visit[:, None].astype(float)
     x = np.zeros((len(cluster), 0)) if term.coordinates is None else term.coordinates
-    features = np.hstack([position, x, *(values[:, None] for _, values in term.functions), *rows.z])
+    known = np.zeros((len(position), 0)) if term.known is None else term.known[:, None]
+    features = np.hstack([position, x, known, *(values[:, None] for _, values in term.functions), *rows.z])
     keys = [*position.T[::-1], *x.T[::-1], *rows.codes, rows.subject, cluster]
     return np.lexsort(keys), features, [rows.subject, *rows.codes]
 

@@ -28,9 +28,10 @@ Index = NDArray[np.intp]
 
 @dataclass(frozen=True, eq=False)
 class RowCovariance:
-    """The parameters rho and where each kind begins."""
+    """The parameters rho and where each kind begins; `unit` is the user's scale of one standardised unit."""
 
     term: ResidualTerm
+    unit: float = 1.0
 
     @property
     def structure(self) -> Covariance:
@@ -106,7 +107,14 @@ class Residuals:
         return self.owner.term.coordinates is None
 
     def matrix(self, rows: Index) -> Array:
-        """(U, n, n)."""
+        """(U, n, n) R, known sampling variances included."""
+        out, known = self._estimated(rows), self.owner.term.known
+        if known is not None:
+            at = np.arange(rows.shape[1])
+            out[:, at, at] += known[rows] / self.owner.unit**2
+        return out
+
+    def _estimated(self, rows: Index) -> Array:
         scale = self._scales(rows)
         out = self._core(rows) * (scale[:, :, None] * scale[:, None, :])
         if self.owner.nugget:
@@ -124,7 +132,7 @@ class Residuals:
         if self.owner.nugget:
             out[self.owner.spans[1].start, :, at, at] = 2.0 * self._tau * (scale**2).T
         if self.owner.functions:
-            whole = self.matrix(rows)
+            whole = self._estimated(rows)
             for span, a in zip(self.owner.spans[2:], self._slopes(rows), strict=True):
                 out[span] = whole * _pairwise(a)
         return out
@@ -140,7 +148,7 @@ class Residuals:
             out[spans[1], spans[1]] = 2.0 * trace.sum()
         if not self.owner.functions:
             return out
-        first, whole = self._core_first(rows), self.matrix(rows) * weights
+        first, whole = self._core_first(rows), self._estimated(rows) * weights
         slopes = list(zip(spans[2:], self._slopes(rows), strict=True))
         for (span, a), (function, values) in zip(slopes, self.owner.functions, strict=True):
             s = _pairwise(a)
@@ -164,7 +172,7 @@ class Residuals:
             out[:, at, at] += 2.0 * float(weights[spans[1], spans[1]].sum()) * scale**2
         if not self.owner.functions:
             return out
-        first, whole = self._core_first(rows), self.matrix(rows)
+        first, whole = self._core_first(rows), self._estimated(rows)
         slopes = list(zip(spans[2:], self._slopes(rows), strict=True))
         for (span, a), (function, values) in zip(slopes, self.owner.functions, strict=True):
             s = _pairwise(a)
