@@ -103,6 +103,9 @@ class Reading:
         return np.sum(parts, axis=0) if parts else None
 
 
+STEPLESS = ("un", "cor", "corh", "diag", "id", "cs", "csh", "ad", "adh")  # steps between visits mean nothing: dates are levels
+
+
 @dataclass(frozen=True, eq=False)
 class Arguments:
     """What is given beside formula and data, and the text that errors point into."""
@@ -146,7 +149,13 @@ def _of_residual(given: Arguments, frame: Frame) -> dict[str, Value]:
     evaluator = Evaluator(frame, given.residual.text, functions=given.functions)
     for node in given.residual.groups():
         evaluator.group(node)
-    return {text_of(node): evaluator.variable(node) for node in given.residual.values()}
+    out = {}
+    for ordering in given.residual.orderings:
+        for node in ordering.positions:
+            dates = isinstance(node, Name) and ordering.word in STEPLESS and frame.column(node.name).kind == "time"
+            out[text_of(node)] = evaluator.group(node) if dates else evaluator.variable(node)
+    scales = (scaling.covariate for scaling in given.residual.scalings)
+    return out | {text_of(node): evaluator.variable(node) for node in scales if node is not None}
 
 
 def evaluate_needed(needed: Needed, evaluator: Evaluator) -> tuple[dict[str, Value], dict[str, Factor], dict[str, Array]]:

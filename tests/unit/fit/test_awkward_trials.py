@@ -81,10 +81,21 @@ def test_visits_of_all_kinds_are_the_same_fit(kind: str) -> None:
     assert ours.llf == pytest.approx(plain.llf, rel=1e-10)
 
 
-def test_dates_are_refused_with_what_to_do() -> None:
+@pytest.mark.parametrize("kind", ["times", "objects", "polars"])
+def test_dates_are_levels_in_their_order(kind: str) -> None:
+    times = pd.Timestamp("2024-01-29") + pd.to_timedelta(14 * trial()["visit"], unit="D")
+    data = trial().assign(week=times if kind == "times" else [time.date() for time in times])
+    fit = fitted(pl.from_pandas(data) if kind == "polars" else data, visit="week")
+    assert fit.llf == pytest.approx(fitted(trial()).llf, rel=1e-12)
+    assert [str(day)[:10] for day in fit.residual_covariance()["row"]] == ["2024-02-12", "2024-02-26", "2024-03-11", "2024-03-25"]
+
+
+@pytest.mark.parametrize("word", ["ar1", "toep", "sp_exp"])
+def test_dates_are_no_steps_and_no_distances(word: str) -> None:
+    """The unit would be a guess."""
     dates = pd.Timestamp("2024-01-01") + pd.to_timedelta(14 * trial()["visit"], unit="D")
     with pytest.raises(ranef.DataError, match=r"dates or times[\s\S]*number in a unit of your choice"):
-        fitted(trial().assign(visit=dates), "y ~ arm + base")
+        fitted(trial().assign(week=dates), visit="week", cov=word)
 
 
 def test_levels_that_never_occur_are_no_visits() -> None:
