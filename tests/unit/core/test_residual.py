@@ -231,3 +231,50 @@ def test_a_matrix_beyond_memory_is_refused():
     data = pd.DataFrame({"y": np.random.default_rng(1).normal(size=200_000), "t": np.arange(200_000), "id": 1})
     with pytest.raises(ranef.MemoryEstimateError, match="200,000 related rows"):
         ranef.lmm("y ~ 1", data, residual="ar1(t | id)")
+
+
+def test_kenward_roger_with_a_variance_function(trial):
+    """All terms of (15) by dense algebra, psi = (variance where log day has its mean, exponent)."""
+    fit = ranef.lmm("y ~ x * arm", trial, residual="power(day)", ddf="kenward-roger")
+    X, u = fit.model.design.X, np.log(trial["day"].to_numpy())
+    sd, delta = fit.residual_parameters()["estimate"]
+    V, u = sd**2 * np.exp(2.0 * delta * u), u - u.mean()  # diagonals
+    psi = sd**2 * np.exp(2.0 * delta * np.log(trial["day"].to_numpy()).mean())
+    first = [V / psi, 2.0 * u * V]
+    second = [[0.0 * V, 2.0 * u * V / psi], [2.0 * u * V / psi, 4.0 * u**2 * V]]
+    Phi = np.linalg.inv(X.T @ (X / V[:, None]))
+    P = np.diag(1.0 / V) - (X / V[:, None]) @ Phi @ (X / V[:, None]).T
+    W = np.linalg.inv([[0.5 * np.trace(P @ np.diag(a) @ P @ np.diag(b)) for b in first] for a in first])
+
+    def form(weights):
+        return X.T @ (X * weights[:, None])
+
+    spread = sum(
+        W[i, j]
+        * (
+            form(first[i] * first[j] / V**3)
+            - form(first[i] / V**2) @ Phi @ form(first[j] / V**2)
+            - 0.25 * form(second[i][j] / V**2)
+        )
+        for i in range(2)
+        for j in range(2)
+    )
+    np.testing.assert_allclose(fit.cov_params(), Phi + 2.0 * Phi @ spread @ Phi, rtol=1e-7, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("power(day)", "power(hundredths)"),
+        ("exponential(day)", "exponential(later)"),
+        ("ident(arm)", "ident(turned)"),
+        ("ar1h(visit | id) * power(day)", "ar1h(visit | id) * power(hundredths)"),
+        ("cs(visit | id) * ident(arm)", "cs(visit | id) * ident(turned)"),
+        ("un(visit | id) * exponential(day)", "un(visit | id) * exponential(later)"),
+    ],
+)
+def test_kenward_roger_does_not_depend_on_units(trial, one, other):
+    trial = trial.assign(turned=np.where(trial["arm"] == "a", "z", "y"), hundredths=100.0 * trial["day"], later=trial["day"] + 20.0)
+    left, right = (ranef.lmm("y ~ x * arm", trial, residual=text, ddf="kenward-roger") for text in (one, other))
+    np.testing.assert_allclose(left.bse, right.bse, rtol=1e-5)
+    np.testing.assert_allclose(left.df, right.df, rtol=1e-4)

@@ -4,8 +4,12 @@ In the whitened basis, with psi the parameters that SAS uses (variances, covaria
 
     Phi_A = Phi + 2 Phi^(1/2) sum_ij W_ij [ Q_ij - F_i F_j - R_ij / 4 ] Phi^(1/2),      R_ij = X'V^-1 V_ij V^-1 X
 
-The linear variant leaves R out; it does not depend on the parameters, and for `un` both agree. Second derivatives in psi follow
-from those in rho: d2 rho_k / d psi_i d psi_j = - sum_m T_km sum_ab (d2 psi_m / d rho_a d rho_b) T_ai T_bj.
+Beside variance functions the variances are those where log g has its average over the rows, so that the unit and origin of a
+covariate do not matter. The linear variant leaves R out; it does not depend on the parameters, and for `un` both agree. Second
+derivatives in psi follow from those in rho:
+
+    d2 rho_k / d psi_i d psi_j = - sum_m T_km sum_ab (d2 psi_m / d rho_a d rho_b) T_ai T_bj
+
 Kenward and Roger (1997), eq. 2-4; (2009), Comput. Stat. Data Anal. 53, 2583. docs/explanation/residual-structures.md, eq. 15-18.
 """
 
@@ -71,4 +75,29 @@ def _parameters(covariance: RowCovariance, rho: Array) -> tuple[Array, Array]:
     first[at, at], second[at, at, at] = 2.0 * tau, 2.0
     rest = np.arange(nugget.stop, size)
     first[rest, rest] = 1.0
+    if len(rest):
+        values = np.concatenate([jet.value * _variances(covariance, rho[structure], jet.value), tau**2])
+        _at_average_scale(covariance, rho, values, first, second)
     return first, second
+
+
+def _variances(covariance: RowCovariance, own: Array, values: Array) -> Array:
+    """(l,) one for parameters that are variances or covariances: those that a factor of two for all deviations makes fourfold."""
+    doubled = covariance.structure.kr_parameters(covariance.structure.transformed(own, 2.0 * np.eye(covariance.structure.k))).value
+    return np.asarray(np.abs(doubled - 4.0 * values) <= 1e-8 * np.abs(doubled)).astype(float) * (values != 0.0)
+
+
+def _at_average_scale(covariance: RowCovariance, rho: Array, values: Array, first: Array, second: Array) -> None:
+    """Let variances be those where log g has its average over the rows, in place: psi exp(2 m(delta) - 2 m(delta_hat)).
+
+    At v = 1 or v = 0 instead, (15) would depend on the unit or the origin of a covariate.
+    """
+    slopes, curves = np.zeros(len(rho)), np.zeros((len(rho), len(rho)))
+    for (function, v), span in zip(covariance.functions, covariance.spans[2:], strict=True):
+        slopes[span] = function.slopes(v, rho[span]).mean(axis=-1)
+        curves[span, span] = function.curvature(v, rho[span]).mean(axis=-1)
+    for k, value in enumerate(values):
+        if value:
+            cross = 2.0 * np.outer(first[k], slopes)
+            second[k] += cross + cross.T + value * (4.0 * np.outer(slopes, slopes) + 2.0 * curves)
+            first[k] += 2.0 * value * slopes
