@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from ranef.covariance import STRUCTURES, word_of
@@ -17,6 +17,7 @@ from ranef.fit.run import run
 from ranef.formula import parse
 from ranef.formula.residual import Vocabulary, parse_residual
 from ranef.schema import ingest
+from ranef.schema.hold import with_held
 from ranef.schema.sampling import covariance_matrix
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ def lmm(
     start: Array | None = None,
     functions: Mapping[str, Callable[..., Any]] | None = None,
     covariances: Mapping[str, Any] | None = None,
+    hold: Mapping[str, Mapping[str | int, float]] | None = None,
 ) -> Fit:
     """Fit a linear mixed model.
 
@@ -82,6 +84,10 @@ def lmm(
         Known covariances of levels, by the names that the formula gives them in ``(1 | gr(id, cov=A))``: a square pandas frame with
         labels, a pair of a matrix and its levels, a pedigree (`ranef.pedigree`), a precision matrix (`ranef.precision`) or a root
         of low rank (`ranef.low_rank`).
+    hold
+        Covariance parameters that are not estimated, by term and name: ``{"ar1(visit | subject)": {"rho": 0.5}}``, ``{"Residual":
+        {"rho": 0.5}}``. A grouping factor with one term stands for that term; correlations, ranges and the like are called as the
+        summary calls them. A number stands for that entry of a random term's theta. (SAS: PARMS / HOLD, glmmTMB: map.)
 
     Raises
     ------
@@ -121,6 +127,8 @@ def lmm(
         parse(formula), data, weights=noise.weights, offset=offset, contrasts=contrasts, missing=missing, functions=functions,
         known=noise.known, errors=noise.covariance, residual=structure, covariances=covariances,
     )  # fmt: skip
+    if hold:
+        intake = replace(intake, design=with_held(intake.design, hold))
     recipe = {
         "data": data,
         "residual": residual,
@@ -133,6 +141,7 @@ def lmm(
         "optimizer": optimizer,
         "functions": functions,
         "covariances": covariances,
+        "hold": hold,
     }
     return run(Model(parse(formula), intake, reml, options, recipe))
 

@@ -335,6 +335,8 @@ def term_scale(term: RandomTerm, sizes: Array, constant: int | None) -> Array:
     scale = sizes.copy()
     if constant is not None:
         scale[constant] = 1.0
+    if term.covariance.closure == "none":
+        return np.ones(len(scale))
     if term.covariance.closure == "scalar":
         scale[:] = np.sqrt(np.mean(scale**2))
     # a row has few of the columns: its own part of the variance is of the order of one

@@ -18,8 +18,8 @@ from ranef.covariance.natural import Natural
 Array = NDArray[np.float64]
 
 # The largest group of transformations of the columns, z -> z T, under which the structure is closed:
-# any T, a diagonal T with a positive diagonal, or a multiple of the identity.
-Closure = Literal["linear", "diagonal", "scalar"]
+# any T, a diagonal T with a positive diagonal, a multiple of the identity, or none but the identity.
+Closure = Literal["linear", "diagonal", "scalar", "none"]
 
 
 class Covariance(ABC):

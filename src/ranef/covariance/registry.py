@@ -19,6 +19,7 @@ from ranef.covariance.correlation import Correlation, Positions, steps
 from ranef.covariance.diagonal import Diagonal
 from ranef.covariance.factored import Factored
 from ranef.covariance.general import General
+from ranef.covariance.held import Held
 from ranef.covariance.identity import Identity
 from ranef.covariance.known import Known
 from ranef.covariance.matern import Matern
@@ -77,6 +78,8 @@ def description(covariance: Covariance) -> dict[str, Any]:
     """Plain data from which `restored` makes the structure again."""
     if isinstance(covariance, Known):
         return {"word": "known", "matrix": covariance.known.tolist()}
+    if isinstance(covariance, Held):
+        return {"word": "held", "inner": description(covariance.inner), "places": covariance.places, "values": covariance.values}
     if isinstance(covariance, Kronecker):
         return {"word": "@", "factors": [description(covariance.first_factor), description(covariance.second_factor)]}
     own: Any = covariance.correlation if isinstance(covariance, Scaled) else covariance
@@ -93,6 +96,8 @@ def restored(saved: Mapping[str, Any]) -> Covariance:
     """
     if saved["word"] == "known":
         return Known.of(np.array(saved["matrix"], dtype=np.float64))
+    if saved["word"] == "held":
+        return Held(restored(saved["inner"]), tuple(map(int, saved["places"])), tuple(map(float, saved["values"])))
     if saved["word"] == "@":
         first, second = map(restored, saved["factors"])
         return Kronecker(first, second)

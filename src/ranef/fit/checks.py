@@ -10,6 +10,7 @@ from ranef.core.gram import Gram
 from ranef.core.pieces import Gls
 from ranef.covariance import Scaled
 from ranef.covariance.base import Array
+from ranef.covariance.held import Held
 from ranef.design import Design, RandomTerm
 from ranef.errors import Finding, ModelError
 from ranef.fit.identification import refuse_exact_visits, visit_findings
@@ -60,7 +61,7 @@ def borrows(term: RandomTerm) -> bool:
     It is where correlations fall with distance or follow from few parameters; a covariance that is free at each lag would take the
     residual variance into itself.
     """
-    covariance = term.covariance
+    covariance = term.covariance.inner if isinstance(term.covariance, Held) else term.covariance
     if term.levels is not None:
         return True
     return covariance.rank < covariance.k or (isinstance(covariance, Scaled) and covariance.correlation.about.word not in FREE)

@@ -10,11 +10,12 @@ from ranef.core.residual.engine import Index, RowMoments
 from ranef.core.residual.marginal import Marginal
 from ranef.core.residual.rows import RowCovariance
 from ranef.covariance.base import Array
+from ranef.covariance.held import Held
 from ranef.covariance.identity import Identity
 from ranef.covariance.natural import FREE, POSITIVE, Parameter, limits_of
 from ranef.design import Grouping, ResidualTerm
 from ranef.errors import ModelError
-from ranef.fit.structures import RULES
+from ranef.fit.structures import HELD, RULES
 from ranef.table import Table
 
 if TYPE_CHECKING:
@@ -124,6 +125,8 @@ def residual_parameters(fit: Fit, level: float = 0.95) -> Table:
     errors = np.sqrt(np.clip(np.einsum("la,ab,lb->l", slopes, spread, slopes), 0.0, None))
     errors[(slopes[:, spread.diagonal() == 0.0] != 0.0).any(axis=1)] = np.nan  # of which the data say nothing
     low, high = limits_of(parameters, values, errors, level)
+    fixed = ~np.any(slopes, axis=1)  # held, and without an error
+    errors, low, high = (np.where(fixed, np.nan, x) for x in (errors, low, high))
     columns = {
         "term": [parameter.name for parameter in parameters],
         "estimate": values,
@@ -133,7 +136,8 @@ def residual_parameters(fit: Fit, level: float = 0.95) -> Table:
     }
     assert fit.model.design.residual is not None
     title = f"Residual covariance: {fit.model.design.residual.label}"
-    return Table(columns, title=title, frame_kind=fit.model.rows.frame, rules=RULES)
+    notes = (HELD,) if isinstance(fit.model.design.residual.structure, Held) else ()
+    return Table(columns, title=title, frame_kind=fit.model.rows.frame, rules=RULES, notes=notes)
 
 
 def natural_parameters(fit: Fit) -> tuple[list[Parameter], Array, Array]:

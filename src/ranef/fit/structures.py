@@ -12,6 +12,7 @@ import numpy as np
 
 from ranef.core.layout import Part
 from ranef.covariance import Scaled
+from ranef.covariance.held import Held
 from ranef.covariance.jets import Jet
 from ranef.covariance.natural import Natural, Parameter
 from ranef.design import RandomTerm
@@ -45,7 +46,7 @@ def structure_parameters(fit: Fit) -> list[StructureParameters]:
 
 def is_structured(term: RandomTerm) -> bool:
     """Are its parameters fewer than the standard deviations and correlations of its columns?"""
-    return isinstance(term.covariance, Scaled) or term.levels is not None
+    return isinstance(term.covariance, Scaled | Held) or term.levels is not None
 
 
 def _of_part(fit: Fit, f: int, part: Part) -> StructureParameters:
@@ -84,12 +85,18 @@ def random_structures(fit: Fit, level: float = 0.95) -> Table | None:
     for own in found:
         spread = fit.variance_parameters.covariance[np.ix_(own.where, own.where)]
         low, high = own.natural.limits(spread, level)
-        rows = zip(own.names, own.natural.values, own.natural.std_errors(spread), low, high, strict=True)
+        fixed = ~np.any(own.natural.jacobian, axis=1)  # held, and without an error
+        errors, low, high = (np.where(fixed, np.nan, x) for x in (own.natural.std_errors(spread), low, high))
+        rows = zip(own.names, own.natural.values, errors, low, high, strict=True)
         for name, *numbers in rows:
             kind = own.term.covariance.word
             for column, value in zip(columns.values(), (own.term.group.name, kind, name, *numbers), strict=True):
                 column.append(value)
-    return Table(columns, title="Structured random effects", frame_kind=fit.model.rows.frame, rules=RULES)
+    title, note = "Structured random effects", (HELD,) if any(isinstance(own.term.covariance, Held) for own in found) else ()
+    return Table(columns, title=title, notes=note, frame_kind=fit.model.rows.frame, rules=RULES)
+
+
+HELD = "A parameter without a standard error was held at its value."
 
 
 def rows_of(own: StructureParameters) -> list[tuple[str, str, None, float, float]]:

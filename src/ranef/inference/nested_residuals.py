@@ -26,7 +26,7 @@ def free_residual_parameters(small: Fit, large: Fit) -> int | None:
         return 0 if one is None else None
     if one is None:
         return other.size - 1
-    if one.term.label == other.term.label:
+    if one.term.label == other.term.label and one.size == other.size:
         return 0
     return other.size - one.size if _contained(one, other) else None
 

@@ -55,6 +55,8 @@ def ranova(fit: Fit, *, reference: Kind = "auto", draws: int | None = None, seed
     if not fit.model.design.terms:
         raise ModelError("The model has no random effects to test.")
     needs_rows(fit, "ranova()")
+    if fit.model.recipe.get("hold"):
+        raise ModelError("ranova() does not know what to hold in the smaller models.", hint="Fit them, and use compare().")
     asked = Reference(reference, draws, seed)
     columns: dict[str, list[Any]] = {
         name: [] for name in ("term", "npar", "llf", "aic", "statistic", "df", "p_value", "p_mixture", "p_naive")

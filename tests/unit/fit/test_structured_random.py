@@ -9,6 +9,7 @@ from scipy.stats import chi2
 
 import ranef
 from ranef.covariance import Scaled, structure
+from ranef.covariance.roots import cholesky
 from ranef.errors import DataError, FormulaError, ModelError
 
 
@@ -16,7 +17,7 @@ def panel(omega: np.ndarray, groups: int, each: int = 2, seed: int = 1) -> pd.Da
     """`each` rows for each of the positions of each group, with effects of covariance omega and residuals of variance one."""
     rng = np.random.default_rng(seed)
     k = len(omega)
-    b = rng.normal(size=(groups, k)) @ np.linalg.cholesky(omega).T
+    b = rng.normal(size=(groups, k)) @ cholesky(omega).T
     g, t = (
         a.ravel()
         for a in np.broadcast_arrays(np.arange(groups)[:, None, None], np.arange(k)[None, :, None], np.empty((1, 1, each)))[:2]
@@ -55,6 +56,39 @@ def test_simulated_parameters_are_recovered(word: str) -> None:
     unit = np.sqrt(np.diag(spread)) if word not in ("un", "diag", "id") else np.full(len(scale), 0.15)
     assert np.all(np.abs(found.values * scale - expected.values) <= 5.0 * unit + 0.05), (found.values * scale, expected.values)
     assert m.deviance <= m.deviance_at(truth) + 1e-9
+
+
+def test_reduced_rank_is_recovered() -> None:
+    """Its loadings are identified up to a rotation that the triangle fixes: the covariance is compared."""
+    covariance = structure("rr", 4, d=2)
+    truth = covariance.matrix(np.array([1.5, 0.9, 0.4, -0.6, 1.1, 0.7, 0.5]))
+    data = panel(truth, groups=600, seed=5)
+    m = ranef.lmm("y ~ t + rr(0 + v | g, d=2)", data)
+    assert m.status == "optimum"
+    found = m.sigma**2 * m.solution.root(0) @ m.solution.root(0).T
+    spread = np.sqrt((truth**2 + np.outer(truth.diagonal() + 0.5, truth.diagonal() + 0.5)) / 600)  # of a sample covariance
+    assert np.all(np.abs(found - truth) <= 5.0 * spread), found - truth
+    assert np.linalg.matrix_rank(found, tol=1e-8) == 2
+    assert m.deviance <= m.deviance_at(covariance.of_factor(np.linalg.svd(truth)[0] * np.sqrt(np.linalg.svd(truth)[1]))) + 1e-9
+
+
+def test_matern_is_recovered() -> None:
+    """Range and smoothness are hardly told apart, but the correlations are; with the smoothness known the range is."""
+    positions = tuple((float(i),) for i in range(6))
+    covariance = structure("mat", 6, positions)
+    theta = covariance.of_factor(
+        np.linalg.cholesky(1.5**2 * structure("mat", 6, positions, smoothness=1.5).matrix(np.array([1.0, 0.0])))
+    )
+    truth = covariance.matrix(theta)
+    data = panel(truth, groups=300, seed=6)
+    m = ranef.lmm("y ~ t + mat(t | g)", data)
+    found = m.sigma**2 * covariance.matrix(m.theta)
+    assert np.abs(found - truth).max() <= 0.15 * truth.max()
+    assert m.deviance <= m.deviance_at(theta) + 1e-9
+    known = ranef.lmm("y ~ t + mat(t | g, smoothness=1.5)", data)
+    table = next(t for t in known.summary().tables if t.title == "Structured random effects")
+    expected = structure("mat", 6, positions, smoothness=1.5).natural(np.array([1.5, 0.0]), tuple("abcdef")).values
+    assert np.all(np.abs(np.asarray(table["estimate"]) - expected) <= 4.0 * np.asarray(table["std_error"]))
 
 
 def test_a_factor_is_read_by_its_levels_with_or_without_the_intercept() -> None:
