@@ -45,6 +45,7 @@ from ranef.schema.memory import refuse_beyond
 
 Index = NDArray[np.intp]
 SMALLEST = 1e-300
+MANY_ZEROS = 10  # variances, beyond which they are counted
 MANY = 3  # perfect correlations, beyond which they are counted
 SMALL = 30  # the order of matrices below which the BLAS uses one thread of its own accord
 CLUSTER = 300  # rows that are not independent, beyond which their covariance matrix is not formed
@@ -379,10 +380,13 @@ def vanished(factor: Array, names: tuple[str, ...], group: str, rank: int | None
     """What a singular k x k factor says, in words: a zero variance, a correlation of +-1, or a rank below that of its structure."""
     k = len(names)
     sd = np.sqrt(np.einsum("ij,ij->i", factor, factor))
-    if abs(factor.diagonal().prod()) > tolerance * k ** (k / 2) * sd.prod() and sd.min() > tolerance:
-        return []  # the determinant of the correlations' factor is at most its smallest singular value times k^(k/2)
     zero = sd <= tolerance
+    share = np.log(np.abs(factor.diagonal()).clip(SMALLEST) / sd.clip(SMALLEST)).sum()
+    if share > np.log(tolerance) + 0.5 * k * np.log(k) and not zero.any():
+        return []  # the determinant of the correlations' factor is at most its smallest singular value times k^(k/2)
     out = [f"the variance of {name} in {group} is zero" for name, z in zip(names, zero, strict=True) if z]
+    if len(out) > MANY_ZEROS:
+        out = [f"the variances of {len(out)} effects in {group} are zero"]
     rows = np.flatnonzero(~zero)
     if len(rows) < 2:
         return out

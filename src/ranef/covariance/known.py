@@ -16,6 +16,8 @@ from ranef.covariance.jets import Jet
 from ranef.covariance.natural import POSITIVE, Natural, Parameter
 from ranef.covariance.roots import cholesky
 
+SINGULAR = 1e-5
+
 
 @dataclass(frozen=True)
 class Known(Factored):
@@ -36,6 +38,13 @@ class Known(Factored):
     @cached_property
     def lower(self) -> Array:
         return cholesky(self.known)
+
+    @cached_property
+    def rank(self) -> int:
+        """Of the correlations: what is known to be singular is on no boundary."""
+        sd = np.sqrt(self.known.diagonal())
+        rows = sd > 0.0
+        return int((np.linalg.svd(self.lower[rows] / sd[rows, None], compute_uv=False) > SINGULAR).sum())
 
     @property
     def size(self) -> int:

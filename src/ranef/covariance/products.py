@@ -36,6 +36,10 @@ class Kronecker(Covariance):
         return f"{self.first_factor.word} @ {self.second_factor.word}"
 
     @property
+    def rank(self) -> int:
+        return self.first_factor.rank * self.second_factor.rank
+
+    @property
     def size(self) -> int:
         return self.first_factor.size + self.second_factor.size - 1
 

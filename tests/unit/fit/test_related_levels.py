@@ -135,6 +135,7 @@ def test_a_known_covariance_is_tested_as_what_it_is() -> None:
     known = ranef.lmm("y ~ x + (1 | gr(id, cov=A))", frame, covariances={"A": twins})
     plain = ranef.lmm("y ~ x + (1 | pair)", frame)
     assert known.deviance == pytest.approx(plain.deviance, abs=1e-8)
+    assert known.status == plain.status == "optimum"
     for name in ("statistic", "df", "p_mixture"):
         assert ranef.ranova(known)[name][1] == pytest.approx(ranef.ranova(plain)[name][1], rel=1e-6)
     p, wanted = (ranef.ranova(m, draws=20_000)["p_value"][1] for m in (known, plain))
@@ -142,6 +143,22 @@ def test_a_known_covariance_is_tested_as_what_it_is() -> None:
     for ours, theirs in zip(eigenvalues(known.criterion.gram), eigenvalues(plain.criterion.gram), strict=True):
         ours, theirs = ours[ours > 1e-9 * ours.max()], theirs[theirs > 1e-9 * theirs.max()]
         np.testing.assert_allclose(np.sort(ours) / ours.max(), np.sort(theirs) / theirs.max(), rtol=1e-8)
+
+
+def test_hundreds_of_levels_and_no_variance() -> None:
+    """The determinant of 300 correlations is no number that a computer knows; without any variance one sentence says so."""
+    rng, m = np.random.default_rng(8), 300
+    code = np.repeat(np.arange(m), 2)
+    apart = np.abs(np.subtract.outer(np.arange(m), np.arange(m)))
+    noise = rng.normal(size=len(code))
+    frame = pd.DataFrame(
+        {"id": [f"a{i:03d}" for i in code], "y": noise + np.linalg.cholesky(0.8**apart)[code] @ rng.normal(size=m)}
+    )
+    A = (0.8**apart, [f"a{i:03d}" for i in range(m)])
+    assert ranef.lmm("y ~ 1 + (1 | gr(id, cov=A))", frame, covariances={"A": A}).status == "optimum"
+    nothing = frame.assign(y=np.tile([-1.0, 1.0], m) + 0.01 * noise)
+    found = ranef.lmm("y ~ 1 + (1 | gr(id, cov=A))", nothing, covariances={"A": A})
+    assert found.optimum.boundary == ("the variances of 300 effects in gr(id, cov = A) are zero",)
 
 
 def test_a_large_sparse_precision_is_never_dense() -> None:
