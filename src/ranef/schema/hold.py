@@ -30,7 +30,7 @@ def with_held(design: Design, hold: Mapping[str, Mapping[str | int, float]]) -> 
             design = _residual(design, wanted)
             continue
         i = _index(terms, key, design)
-        terms[i] = replace(terms[i], covariance=_held(terms[i].covariance, wanted, terms[i].names, theta=True))
+        terms[i] = replace(terms[i], covariance=_held(terms[i].covariance, wanted, terms[i].names, theta=design.residual is None))
     return replace(design, terms=tuple(terms))
 
 
@@ -63,7 +63,7 @@ def _held(structure: Covariance, wanted: Mapping[str | int, float], labels: tupl
         if not isinstance(name, int):
             place, number = place_of(structure, held, name, number, labels)
         elif not theta:
-            raise ModelError("Residual parameters are held by name, such as rho.")
+            raise ModelError("With a residual structure theta has no scale: parameters are held by name, such as rho.")
         elif not 0 <= name < structure.size:
             raise ModelError(f"{structure.word} has {structure.size} entries of theta, numbered from 0; there is no {name}.")
         else:

@@ -147,6 +147,23 @@ def test_refusals(hold, message) -> None:
         ranef.lmm("Reaction ~ Days + (Days | Subject)", sleep(), hold=hold)
 
 
+def test_theta_has_no_scale_beside_a_residual_structure() -> None:
+    for key in ("Subject", "Residual"):
+        with pytest.raises(ModelError, match="held by name"):
+            ranef.lmm("distance ~ age + (1 | Subject)", orthodont(), residual="ar1(age | Subject)", hold={key: {0: 1.0}})
+
+
+def test_both_sides_at_once() -> None:
+    """Exchangeable random effects of three columns and correlated residuals, both with a held correlation."""
+    formula, data = "distance ~ age + csh(0 + Sex | Subject)", orthodont()
+    hold = {"Subject": {"rho": 0.3}, "Residual": {"rho": 0.2}}
+    m = ranef.lmm(formula, data, residual="ar1(age | Subject)", hold=hold)
+    free = ranef.lmm(formula, data, residual="ar1(age | Subject)")
+    assert m.npar == free.npar - 2
+    assert m.deviance >= free.deviance - 1e-8
+    assert [v for v in m.varcorr["sdcor"] if v in (pytest.approx(0.3), pytest.approx(0.2))] == pytest.approx([0.3, 0.2])
+
+
 def test_ranova_does_not_guess() -> None:
     m = ranef.lmm("Reaction ~ Days + (Days | Subject)", sleep(), hold={"Subject": {COR: 0}})
     with pytest.raises(ModelError, match="does not know what to hold"):
