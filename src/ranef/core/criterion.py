@@ -36,6 +36,7 @@ from ranef.core.residual.start import residual_starts
 from ranef.core.scoring import scoring_start
 from ranef.core.single import Single
 from ranef.core.standard import standardise
+from ranef.core.vanished import vanished
 from ranef.covariance.base import Array, Covariance
 from ranef.covariance.scaled import Scaled
 from ranef.design import Design
@@ -45,8 +46,6 @@ from ranef.schema.memory import refuse_beyond
 
 Index = NDArray[np.intp]
 SMALLEST = 1e-300
-MANY_ZEROS = 10  # variances, beyond which they are counted
-MANY = 3  # perfect correlations, beyond which they are counted
 SMALL = 30  # the order of matrices below which the BLAS uses one thread of its own accord
 CLUSTER = 300  # rows that are not independent, beyond which their covariance matrix is not formed
 DEAR = 1e8  # floating-point operations of an evaluation, beyond which few starts are compared
@@ -374,34 +373,3 @@ def choose_engine(gram: Gram) -> Engine:
     from ranef.core.block import Block  # with scipy.sparse, which small models need not wait for
 
     return Block.of(gram)
-
-
-def vanished(factor: Array, names: tuple[str, ...], group: str, rank: int | None = None, tolerance: float = 1e-5) -> list[str]:
-    """What a singular k x k factor says, in words: a zero variance, a correlation of +-1, or a rank below that of its structure."""
-    k = len(names)
-    sd = np.sqrt(np.einsum("ij,ij->i", factor, factor))
-    zero = sd <= tolerance
-    share = np.log(np.abs(factor.diagonal()).clip(SMALLEST) / sd.clip(SMALLEST)).sum()
-    if share > np.log(tolerance) + 0.5 * k * np.log(k) and not zero.any():
-        return []  # the determinant of the correlations' factor is at most its smallest singular value times k^(k/2)
-    out = [f"the variance of {name} in {group} is zero" for name, z in zip(names, zero, strict=True) if z]
-    if len(out) > MANY_ZEROS:
-        out = [f"the variances of {len(out)} effects in {group} are zero"]
-    rows = np.flatnonzero(~zero)
-    if len(rows) < 2:
-        return out
-    scaled = factor[rows] / sd[rows, None]
-    full = min(len(rows), k if rank is None else rank)
-    deficient = full - int((np.linalg.svd(scaled, compute_uv=False) > tolerance).sum())
-    if deficient <= 0:
-        return out
-    correlation = scaled @ scaled.T
-    perfect = [(i, j) for i in range(len(rows)) for j in range(i) if abs(correlation[i, j]) > 1 - tolerance**2 * k]
-    if len(perfect) > MANY:
-        return [*out, f"{len(perfect)} correlations of the effects in {group} are +-1"]
-    for i, j in perfect:
-        sign = "+1" if correlation[i, j] > 0 else "-1"
-        out.append(f"the correlation of {names[rows[j]]} and {names[rows[i]]} in {group} is {sign}")
-    if not perfect:
-        out.append(f"the {len(rows)} random effects of {group} vary in {full - deficient} dimensions only")
-    return out
