@@ -23,6 +23,9 @@ def as_marginaleffects(fit: Fit, *, re: Literal["population", "conditional"] = "
         Degrees of freedom of tests and intervals, which marginaleffects uses for all of them alike; without them they are z
         tests. For Satterthwaite's or Kenward and Roger's of each quantity use `ranef.emmeans` and `ranef.emtrends`.
 
+    marginaleffects differentiates by short steps, whose rounding can reach the third digit of the standard error of a slope. The
+    predictions are linear in the coefficients, so that ``eps_vcov=1.0`` takes that noise away.
+
     `vcov=True` is the covariance of the fit, ``vcov="kenward-roger"`` that of another method of degrees of freedom. Raises
     ModelError where marginaleffects is not installed, for a saved model, and for an unknown `re`.
 
