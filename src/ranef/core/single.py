@@ -214,7 +214,7 @@ def _responses(gram: Gram, inverse: Array, levels: Index, patterns: int) -> tupl
     E = inverse @ gram.zw[0]
     flat = E.reshape(-1, E.shape[2])
     rest = leftover(gram, 0, gram.ww - flat.T @ flat, lambda: inverse.swapaxes(1, 2) @ E)
-    return *_collapse(E, levels, patterns), rest
+    return *collapse(E, levels, patterns), rest
 
 
 def _patterns(C: Array) -> tuple[Array, Index]:
@@ -243,7 +243,7 @@ def _distinct(flat: Array, largest: float) -> tuple[Index, Index]:
     return order[new], pattern
 
 
-def _collapse(E: Array, pattern: Index, patterns: int) -> tuple[Array, Index]:
+def collapse(E: Array, pattern: Index, patterns: int) -> tuple[Array, Index]:
     """Replace the levels of a pattern by the rows of a root of sum vec(E_j)vec(E_j)' where that leaves a quarter or less."""
     G, k, c = E.shape
     if G <= 4 * k * c * patterns:

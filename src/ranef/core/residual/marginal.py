@@ -23,6 +23,7 @@ from ranef.core.pieces import Bend, Gls, LinAlgError, Pieces
 from ranef.core.residual.clusters import Batch, batches, components
 from ranef.core.residual.engine import RowMoments, diagonal
 from ranef.core.residual.rows import Residuals, RowCovariance
+from ranef.core.single import collapse
 from ranef.covariance.base import Array
 from ranef.design import MOST_VISITS
 
@@ -75,7 +76,7 @@ class Cells:
         at = batch.representative
         same = tuple(_sharing(codes[at]) for codes in rows.codes)
         together = _sharing(rows.subject[at])
-        w, pattern = _collapse(rows.w[batch.rows], batch.pattern, len(batch.first))
+        w, pattern = collapse(rows.w[batch.rows], batch.pattern, len(batch.first))
         return cls(batch, w, pattern, tuple(z[at] for z in rows.z), same, None if together.all() else together)
 
     def covariance(self, omegas: list[Array], at: Residuals) -> Array:
@@ -330,23 +331,6 @@ def inverse_of(root: Array) -> Array:
 def _log_diagonal(roots: Array) -> Array:
     """(U,) sums of the logarithms of the diagonals."""
     return np.asarray(np.log(diagonal(roots)).sum(axis=1))
-
-
-def _collapse(w: Array, pattern: Index, patterns: int) -> tuple[Array, Index]:
-    """Replace the clusters of a pattern by the rows of a root of sum vec(w_c)vec(w_c)' where that leaves a quarter or less."""
-    C, n, c = w.shape
-    if C <= 4 * n * c * patterns:
-        return w, pattern
-    order = np.argsort(pattern, kind="stable")
-    bounds = np.searchsorted(pattern[order], np.arange(patterns + 1))
-    parts, owners = [], []
-    for u in range(patterns):
-        flat = w[order[bounds[u] : bounds[u + 1]]].reshape(-1, n * c)
-        if len(flat) > n * c:
-            flat = np.asarray(np.linalg.qr(flat, mode="r"))
-        parts.append(flat)
-        owners.append(np.full(len(flat), u, dtype=np.intp))
-    return np.concatenate(parts).reshape(-1, n, c), np.concatenate(owners)
 
 
 def quadratic_forms(slopes: Array, B: Array, pattern: Index) -> Array:
