@@ -11,11 +11,28 @@ from dataclasses import dataclass
 from ranef.covariance.about import About, Names
 from ranef.covariance.jets import Jet, exp, stack
 from ranef.covariance.natural import POSITIVE, Parameter
-from ranef.covariance.radial import Radial
+from ranef.covariance.radial import Exponential
 
 
 @dataclass(frozen=True)
-class ContinuousAutoregressive(Radial):
+class Power(Exponential):
+    about = About(
+        word="sp_pow",
+        title="power",
+        formula=r"\rho^{d_{ij}}",
+        count="1",
+        names=Names(sas="SP(POW)", nlme="corCAR1, corExp"),
+        heterogeneous=Names(nlme="corCAR1 + varIdent"),
+        coordinates=True,
+    )
+
+    def natural(self, x: Jet) -> tuple[tuple[Parameter, ...], Jet]:
+        """rho = exp(-1 / range)."""
+        return (Parameter("rho", bounds=(0.0, 1.0)),), stack([exp(-(exp(-x[0]) / self.unit))])
+
+
+@dataclass(frozen=True)
+class ContinuousAutoregressive(Power):
     most_dimensions = 1
     about = About(
         word="car1",
@@ -27,34 +44,9 @@ class ContinuousAutoregressive(Radial):
         coordinates=True,
     )
 
-    def of_ratio(self, r: Jet) -> Jet:
-        return exp(-r)
-
-    def natural(self, x: Jet) -> tuple[tuple[Parameter, ...], Jet]:
-        return _power(x, self.unit)
-
 
 @dataclass(frozen=True)
-class Power(Radial):
-    about = About(
-        word="sp_pow",
-        title="power",
-        formula=r"\rho^{d_{ij}}",
-        count="1",
-        names=Names(sas="SP(POW)", nlme="corCAR1, corExp"),
-        heterogeneous=Names(nlme="corCAR1 + varIdent"),
-        coordinates=True,
-    )
-
-    def of_ratio(self, r: Jet) -> Jet:
-        return exp(-r)
-
-    def natural(self, x: Jet) -> tuple[tuple[Parameter, ...], Jet]:
-        return _power(x, self.unit)
-
-
-@dataclass(frozen=True)
-class OrnsteinUhlenbeck(Radial):
+class OrnsteinUhlenbeck(Exponential):
     most_dimensions = 1
     about = About(
         word="ou",
@@ -66,13 +58,5 @@ class OrnsteinUhlenbeck(Radial):
         coordinates=True,
     )
 
-    def of_ratio(self, r: Jet) -> Jet:
-        return exp(-r)
-
     def natural(self, x: Jet) -> tuple[tuple[Parameter, ...], Jet]:
         return (Parameter("rate", bounds=POSITIVE),), stack([exp(-x[0]) / self.unit])
-
-
-def _power(x: Jet, unit: float) -> tuple[tuple[Parameter, ...], Jet]:
-    """rho = exp(-1 / range)."""
-    return (Parameter("rho", bounds=(0.0, 1.0)),), stack([exp(-(exp(-x[0]) / unit))])
