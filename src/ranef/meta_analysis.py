@@ -10,6 +10,7 @@ import numpy as np
 
 from ranef.api import lmm
 from ranef.errors import Finding, ModelError
+from ranef.fit.answer import changed
 from ranef.fit.fit import Fit
 from ranef.inference.meta.components import studies
 from ranef.inference.meta.estimators import NAMES, estimate
@@ -107,7 +108,8 @@ def with_moments(fit: Fit, method: str) -> Fit:
         "Likelihood ratios, profiles and refits of a bootstrap need method='ml' or 'reml'.", {"tau2": tau2 * fit.sigma**2},
     )  # fmt: skip
     kept = tuple(one for one in fit.findings if one.code not in ("singular_fit", "not_converged", "multiple_optima"))
-    return replace(fit, optimum=optimum, solution=replace(fit.solution, theta=theta), findings=(*kept, finding))
+    found = changed(fit, optimum=optimum, solution=replace(fit.solution, theta=theta))
+    return replace(found, findings=(*kept, finding))
 
 
 def _columns(yi: Any, vi: Any, data: Any) -> tuple[str, Any, Any]:

@@ -34,10 +34,12 @@ class Balance:
     upper_inverse: Array  # (k, k) L_C^-T
     levels: int
     between: int  # u
+    products: Array  # (k, k, r, r) N_ab
+    within: Array  # (r, r) W
 
     @classmethod
-    def of(cls, gram: Gram, lower: Array, inverse: Array, E: Array) -> Balance | None:
-        """From the engine's L_C (U, k, k), its inverses (m, k, k) and E (G, k, r+1); None where the design is not balanced."""
+    def of(cls, gram: Gram, lower: Array, inverse: Array, E: Array, rest: Array) -> Balance | None:
+        """From the engine's L_C (U, k, k), its inverses (m, k, k), E (G, k, r+1) and W_0; None where the design is not balanced."""
         block, r = gram.layout.blocks[0], gram.rank
         if len(lower) != 1 or len(block.parts) != 1 or block.parts[0].covariance.word != "un":
             return None
@@ -48,13 +50,17 @@ class Balance:
         own = np.einsum("aarr->ar", N)
         if r and np.any(own[None] - np.einsum("abtr,abtr->abr", N, N) > EXACT * (1.0 + own[None])):
             return None
-        return cls(inverse[0].T, block.levels, round(float(own.sum()) / block.width))
+        return cls(inverse[0].T, block.levels, round(float(own.sum()) / block.width), N, rest[:r, :r])
+
+    def degrees(self, nobs: int, rank: int, reml: bool) -> tuple[int, int]:
+        """M and f."""
+        k, u = len(self.upper_inverse), self.between if reml else 0
+        return self.levels - u, nobs - self.levels * k - (rank - u * k if reml else 0)
 
     def root(self, nobs: int, E: Array, rest: Array, reml: bool) -> Array | None:
         """(k, k) a root of the best Omega, from E and W_0; None where nothing is left within levels."""
-        k, r, u = len(self.upper_inverse), len(rest) - 1, self.between if reml else 0
-        M = self.levels - u
-        f = nobs - self.levels * k - (r - u * k if reml else 0)
+        k, r = len(self.upper_inverse), len(rest) - 1
+        M, f = self.degrees(nobs, r, reml)
         flat = E.reshape(-1, r + 1)
         turn = -(rest[r] + flat[:, r] @ flat)  # -X'y where X'X = I
         turn[r] = 1.0

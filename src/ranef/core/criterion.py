@@ -118,7 +118,10 @@ class Criterion:
     def with_response(self, y: Array) -> Criterion:
         """The same question about another response (n,): of the data, only y is read."""
         gram = self.gram.with_response(y)
-        return replace(self, gram=gram, engine=self.engine.with_gram(gram))
+        if gram.unfit:
+            gram = self.gram.with_response(y, own_units=True)
+        scale = None if self.scale is None else self.scale * self.gram.standard.unit / gram.standard.unit
+        return replace(self, gram=gram, engine=self.engine.with_gram(gram), scale=scale)
 
     def warmed(self) -> Criterion:
         """For many evaluations to come: compiled kernels for any size of problem, which a single fit would not wait for."""

@@ -28,6 +28,8 @@ from ranef.design import Design
 Index = NDArray[np.intp]
 SMALL = 64  # entries of a tile that are cheaper to transform as one long row,
 MANY = 1000  # if levels are more than this
+DROWNED = 1e-6  # share of the squared length of y
+SIZES = 1e12  # the mean square of a response in its own units is about one
 MAP = 1 << 16  # entries of [X Z]' up to which it is formed for the sake of many responses
 
 
@@ -87,9 +89,11 @@ class Gram:
         log_weights = 0.0 if design.weights is None else float(np.log(design.weights).sum())
         return _decorrelated(cls(standard, design.nobs, log_weights, ww, tuple(zz), tuple(zw), pairs, ()))
 
-    def with_response(self, y: Array) -> Gram:
-        """The same design with another response: only Z'y, X'y and y'y change."""
-        standard, r = self.standard, self.rank
+    def with_response(self, y: Array, *, own_units: bool = False) -> Gram:
+        """The same design with another response: only Z'y, X'y and y'y change, and its units if it is to have its own."""
+        standard, r = self.standard.with_response(y), self.rank
+        if own_units:
+            standard = standard.with_own_units()
         ys, root = standard.response(y), standard.design.weights
         if root is not None:
             ys = ys * np.sqrt(root)
@@ -103,10 +107,16 @@ class Gram:
             zw.append(new)
         return Gram(standard, self.nobs, self.log_weights, ww, self.zz, tuple(zw), self.pairs, self.z_root)
 
+    @property
+    def unfit(self) -> bool:
+        """Are the units not those of the response, or does X leave so little of it that digits may be lost in them?"""
+        with_y, total = self.ww[: self.rank, self.rank], self.ww[self.rank, self.rank]
+        return not (total - with_y @ with_y > DROWNED * total and self.nobs / SIZES < total < self.nobs * SIZES)
+
     def _products_with(self, ys: Array) -> list[Array]:
         """X'y (r,), and Z'y (m, k) of each block, from a response times the roots of the weights."""
-        if self._map is not None:
-            products, at = self._map @ ys, self.rank
+        if self.map is not None:
+            products, at = self.map @ ys, self.rank
             out = [products[:at]]
             for block in self.layout.blocks:
                 out.append(products[at : at + block.size].reshape(block.levels, block.width))
@@ -119,7 +129,7 @@ class Gram:
         return [xy, *self._random_products(ys)]
 
     @cached_property
-    def _map(self) -> Array | None:
+    def map(self) -> Array | None:
         """(r + q, n) [X Z]' of a small design, for many responses."""
         standard, blocks, n = self.standard, self.layout.blocks, self.nobs
         if (self.rank + sum(block.size for block in blocks)) * n > MAP:

@@ -64,7 +64,7 @@ class Single:
         kernels = None if gram.layout.wide else compiled("single", EVALUATIONS * LEVEL * len(levels))
         own = inverse if len(unique) == len(levels) else inverse[levels]
         found = _responses(gram, own, levels, len(unique))
-        return cls(gram, lower, count, own, levels, *found, kernels, Balance.of(gram, lower, inverse, found[0]))
+        return cls(gram, lower, count, own, levels, *found, kernels, Balance.of(gram, lower, inverse, found[0], found[2]))
 
     def with_gram(self, gram: Gram) -> Single:
         """The same design with another response."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from types import ModuleType
 
@@ -24,6 +24,7 @@ from ranef.covariance.base import Array
 from ranef.covariance.scaled import Scaled
 from ranef.design import Design, RandomTerm
 
+Index = NDArray[np.intp]
 ALIASED = 1e-7  # a column whose residual on the columns before it is shorter than this share of itself is dropped (as R does)
 ESTIMABLE = 1e-6  # a combination of L and a null vector below this share of its terms is rounding
 SHORT = 1 << 14  # numbers in all columns up to which they are copied side by side
@@ -59,9 +60,15 @@ class Standard:
         return None if self.design.sigma is None else self.design.sigma / self.unit
 
     def response(self, y: Array, rows: slice = slice(None)) -> Array:
+        return (y[rows] - (self.level if isinstance(self.level, float) else self.level[rows])) / self.unit
+
+    @cached_property
+    def level(self) -> Array | float:
+        """offset + X shift, what is subtracted from y: (n,), or one number."""
         d = self.design
-        fixed = d.X[rows] @ self.shift if np.count_nonzero(self.shift) != 1 or d.intercept is None else self.shift[d.intercept]
-        return (y[rows] - (0.0 if d.offset is None else d.offset[rows]) - fixed) / self.unit
+        constant = np.count_nonzero(self.shift) == 1 and d.intercept is not None
+        fixed = float(self.shift[d.intercept]) if constant else d.X @ self.shift
+        return fixed if d.offset is None else d.offset + fixed
 
     def fixed(self, rows: slice = slice(None)) -> Array:
         """(n, r) columns of X_s, except that R^-1 is still to be applied unless `orthonormal`."""
@@ -113,11 +120,21 @@ class Standard:
         for start in range(0, self.design.nobs, step):
             yield slice(start, min(start + step, self.design.nobs))
 
-    def with_response(self, design: Design) -> Standard:
-        """The maps of a design that differs in the response only; what was derived from them is kept."""
+    def with_response(self, y: Array) -> Standard:
+        """The maps of a design that differs in the response only, in the same units; what was derived from them serves both."""
         out = object.__new__(Standard)
-        out.__dict__.update(self.__dict__, design=design)
+        out.__dict__.update(self.__dict__, design=replace(self.design, y=y), to_user=self.to_user, places=self.places)
         return out
+
+    def with_own_units(self) -> Standard:
+        """With units of the response found anew."""
+        shift, unit = _response_units(self.design, list(self.kept), columns)
+        return replace(self, shift=shift, unit=unit)
+
+    @cached_property
+    def places(self) -> Index:
+        """(r,) the kept columns of X."""
+        return np.array(self.kept, dtype=np.intp)
 
     @cached_property
     def to_user(self) -> Array:

@@ -19,16 +19,19 @@ def lower_root(factor: Array) -> Array:
     """
     if factor.shape == (1, 1):
         return np.abs(factor)
-    upper, lower = lapack.dgeqrf(factor.T)[0], np.zeros((len(factor), len(factor)))
-    rows, columns = _triangle(*factor.shape)
-    lower[rows, columns] = upper.T[rows, columns]
-    return lower * np.where(lower.diagonal() < 0, -1.0, 1.0)
+    k, columns = factor.shape
+    own = lapack.dgeqrf(factor.T)[0].T  # R', and Q on the other side of the diagonal
+    if columns != k:
+        square = np.zeros((k, k))
+        square[:, : min(k, columns)] = own[:, :k]
+        own = square
+    return own * np.where(own.diagonal() < 0, _below(k, -1.0), _below(k, 1.0))
 
 
 @cache
-def _triangle(k: int, columns: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Where R' of a (columns, k) matrix may differ from zero; below is what makes Q."""
-    return np.tril_indices(k, m=min(k, columns))
+def _below(k: int, value: float) -> Array:
+    """The lower triangle of a k x k matrix full of a value."""
+    return np.tril(np.full((k, k), value))
 
 
 def cholesky(matrix: Array) -> Array:

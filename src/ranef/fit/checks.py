@@ -8,6 +8,7 @@ import numpy as np
 
 from ranef.core.gram import Gram
 from ranef.core.pieces import Gls
+from ranef.core.strata import PERFECT
 from ranef.covariance import Scaled
 from ranef.covariance.base import Array
 from ranef.covariance.held import Held
@@ -18,10 +19,10 @@ from ranef.optim.problem import Optimum
 from ranef.schema import Rows
 
 FEW_LEVELS = 5
+OF_DATA = ("rows_dropped_missing", "rank_deficient_columns_dropped", "few_levels")  # the codes of `data_findings`
 FLAT = 1e-6  # a scaled curvature below this is none
 FREE = ("cs", "toep", "cor")  # structures to which independent residuals add nothing new
 CLEAR = 1e-6  # share of the sum of squares that is far from rounding
-PERFECT = 1e-14  # a residual root mean square below this share of the response's is rounding
 
 
 def refuse_unidentified(design: Design) -> None:

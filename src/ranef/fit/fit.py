@@ -11,13 +11,14 @@ from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ranef.core.criterion import Criterion
 from ranef.core.satterthwaite import VarianceParameters
 from ranef.core.solution import Solution, theta_from_user
+from ranef.core.strata import Estimates
 from ranef.covariance.base import Array
 from ranef.errors import Finding
+from ranef.fit.answer import Answer
 from ranef.fit.methods import WITHOUT_RANDOM, check_ddf
 from ranef.fit.model import Model
 from ranef.fit.tails import t_tail
@@ -57,10 +58,20 @@ class Fit:
     """
 
     model: Model
-    criterion: Criterion
-    optimum: Optimum
-    solution: Solution
+    answer: Answer
     findings: tuple[Finding, ...]
+
+    @property
+    def criterion(self) -> Criterion:
+        return self.answer.criterion
+
+    @property
+    def optimum(self) -> Optimum:
+        return self.answer.optimum
+
+    @property
+    def solution(self) -> Solution:
+        return self.answer.solution
 
     # -- facts about the question
 
@@ -88,7 +99,7 @@ class Fit:
 
     @property
     def nobs(self) -> int:
-        return self.criterion.gram.nobs
+        return self.answer.nobs
 
     @property
     def ngroups(self) -> dict[str, int]:
@@ -103,7 +114,7 @@ class Fit:
 
     @property
     def _kept(self) -> tuple[int, ...]:
-        return self.criterion.gram.standard.kept
+        return self.answer.kept
 
     # -- facts about the optimum
 
@@ -129,7 +140,7 @@ class Fit:
     def deviance(self) -> float:
         """-2 log likelihood; under REML the REML criterion. Without random terms it is the full likelihood, as R's logLik."""
         if self.model.design.mixed or self.model.design.sigma:
-            return self.optimum.value
+            return self.answer.value
         n, dof, scale = self.nobs, self.solution.dof, self.solution.sigma**2
         return n * (1.0 + float(np.log(2.0 * np.pi * scale * dof / n))) - self.criterion.gram.log_weights
 
@@ -149,11 +160,11 @@ class Fit:
     def sigma(self) -> float:
         """Residual standard deviation of a row with weight one; of a typical row where sampling variances are known, and at the
         first position of a residual structure."""
-        if self.criterion.residual is not None and not self.model.design.known_variances:
+        if self.model.design.residual is not None and not self.model.design.known_variances:
             from ranef.fit.residual_side import reference_sd
 
             return reference_sd(self)
-        return self.solution.sigma
+        return self.answer.sigma
 
     @property
     def theta(self) -> Array:
@@ -162,21 +173,27 @@ class Fit:
 
     # -- fixed effects
 
-    @cached_property
-    def _places(self) -> NDArray[np.intp]:
-        return np.array(self._kept, dtype=np.intp)
-
-    @cached_property
+    @property
     def _beta(self) -> Array:
-        return self.solution.beta[self._places]
+        return self.answer.beta
 
     @cached_property
     def _se(self) -> Array:
-        return np.sqrt(self.denominator().vcov.diagonal())[self._places]
+        short = self._short
+        return self._of_kept(np.sqrt(self.denominator().vcov.diagonal())) if short is None else short.std_errors
 
     @cached_property
     def _df(self) -> Array:
-        return self.ddf_of(np.eye(len(self.model.design.names))[self._places])
+        short = self._short
+        return self.ddf_of(self._of_kept(np.eye(len(self.model.design.names)))) if short is None else short.df
+
+    @property
+    def _short(self) -> Estimates | None:
+        """The formulas where they say all of the method."""
+        return self.answer.estimates if self.model.options.ddf == "satterthwaite" else None
+
+    def _of_kept(self, values: Array) -> Array:
+        return values[self.criterion.gram.standard.places]
 
     @property
     def params(self) -> pd.Series:

@@ -22,6 +22,7 @@ from ranef.core.gram import Gram
 from ranef.covariance.base import Array
 from ranef.design import Design, ResidualTerm
 from ranef.errors import Finding, ModelError
+from ranef.fit.answer import changed
 from ranef.fit.fit import Fit
 from ranef.fit.model import Model
 
@@ -99,7 +100,7 @@ def _with_findings(fit: Fit, change: float) -> Fit:
                 "not_converged", "serious", message, "Use a variance function of a covariate.", {"relative_change": change}
             )
         )  # fmt: skip
-        fit = replace(fit, optimum=replace(fit.optimum, state="not converged", message=message))
+        fit = changed(fit, optimum=replace(fit.optimum, state="not converged", message=message))
     if values.min() < 0 < values.max() and any(word != "exponential" for word in words):
         findings.append(
             Finding(

@@ -21,6 +21,7 @@ from ranef.core.standard import Standard
 from ranef.covariance import Covariance, restored, structure
 from ranef.design import Design, Grouping, RandomTerm
 from ranef.errors import Finding, SavedModelError
+from ranef.fit.answer import Searched
 from ranef.fit.fit import Fit, check_ddf
 from ranef.fit.model import Model, Options
 from ranef.formula import parse
@@ -49,7 +50,7 @@ def restore(header: Header, arrays: Arrays, functions: Mapping[str, Callable[...
     model = Model(parse(header["formula"]), Intake(design, schema, _rows(header["rows"])), reml, options, dict(header["options"]))
     optimum = _optimum(header, arrays, criterion.layout.size)
     solution = Solution(criterion, optimum.theta, _moved(arrays, criterion))
-    fit = Fit(model, criterion, optimum, solution, tuple(map(_finding, header["findings"])))
+    fit = Fit(model, Searched(criterion, optimum, solution), tuple(map(_finding, header["findings"])))
     _verify(fit, header["facts"])
     return fit
 

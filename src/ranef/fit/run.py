@@ -15,7 +15,9 @@ from ranef.core.layout import Layout
 from ranef.core.solution import Solution, theta_from_user
 from ranef.core.standard import Array, extent, standardise
 from ranef.errors import DataError, ModelError
+from ranef.fit.answer import Calculated, Searched
 from ranef.fit.checks import (
+    OF_DATA,
     borrows,
     data_findings,
     identification_findings,
@@ -69,7 +71,7 @@ def _answer(model: Model, gram: Gram, start: Array | None, warm: Array | None, c
     findings = (
         *data_findings(design, model.rows, dropped), *optimum_findings(optimum), *identification_findings(design, optimum),
     )  # fmt: skip
-    return Fit(model, criterion, optimum, solution, findings)
+    return Fit(model, Searched(criterion, optimum, solution), findings)
 
 
 def criterion_of(model: Model, gram: Gram) -> Criterion:
@@ -112,13 +114,15 @@ def refit(fit: Fit, y: Array) -> Fit:
     if not (math.isfinite(y.dot(y)) or np.isfinite(y).all()):
         at = int(np.flatnonzero(~np.isfinite(y))[0])
         raise DataError(f"The new response is {y[at]} in row {at}; refit() needs finite values in every row used.")
-    new = replace(design, y=y)
+    new = replace(fit.model, intake=replace(fit.model.intake, design=replace(design, y=y)))
+    strata = fit.answer.strata
+    found = None if strata is None else strata.at(y)
+    if found is not None:
+        return Fit(new, Calculated(found, y), tuple(finding for finding in fit.findings if finding.code in OF_DATA))
     old = fit.criterion
-    gram = old.gram.with_response(y)
-    gram = replace(gram, standard=gram.standard.with_response(new))
-    model = replace(fit.model, intake=replace(fit.model.intake, design=new))
-    criterion = replace(old, gram=gram, engine=old.engine.with_gram(gram)) if old.residual is None else None
-    return answer(model, gram, None, warm=None if old.unimodal else fit.optimum.theta, criterion=criterion)
+    criterion = old.with_response(y) if old.residual is None else None
+    gram = old.gram.with_response(y, own_units=True) if criterion is None else criterion.gram
+    return answer(new, gram, None, warm=None if old.unimodal else fit.optimum.theta, criterion=criterion)
 
 
 def saturated_rest(criterion: Criterion) -> float:

@@ -124,7 +124,9 @@ def test_no_convergence_has_a_code_of_its_own(capsys, monkeypatch):
     fit = ranef.lmm(FORMULA, datasets.load("sleepstudy"))
     from dataclasses import replace
 
-    stuck = replace(fit, optimum=replace(fit.optimum, state="not converged"))
+    from ranef.fit.answer import changed
+
+    stuck = changed(fit, optimum=replace(fit.optimum, state="not converged"))
     monkeypatch.setattr(ranef, "lmm", lambda *_, **__: stuck)
     code, out, _ = run(capsys, "fit", "sleepstudy", FORMULA)
     assert code == cli.NOT_CONVERGED

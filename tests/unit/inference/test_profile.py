@@ -196,13 +196,14 @@ def test_unknown_names_are_refused(fit) -> None:
 def test_engine_for_many_effects_gives_the_same_limits(exact: bool) -> None:
     """Also with average information in place of the Hessian."""
     from ranef.core.block import Block
+    from ranef.fit.answer import changed
 
     fit = ranef.lmm("y ~ x + (x | g) + (1 | h)", crossed(), reml=False)
     engine = Block.of(fit.criterion.gram)
     engine = engine if exact else Block(engine.system, None)
     assert engine.exact == exact
     criterion = replace(fit.criterion, engine=engine)
-    other = replace(fit, criterion=criterion, solution=replace(fit.solution, criterion=criterion))
+    other = changed(fit, criterion=criterion, solution=replace(fit.solution, criterion=criterion))
     a, b = profile(fit).intervals, profile(other).intervals
     np.testing.assert_allclose(b["conf_low"], a["conf_low"], rtol=1e-6, atol=1e-9)
     np.testing.assert_allclose(b["conf_high"], a["conf_high"], rtol=1e-6)

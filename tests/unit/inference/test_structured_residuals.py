@@ -107,9 +107,8 @@ def test_variances_of_random_effects_are_those_of_varcorr(growth):
 
 
 def test_slopes_of_the_average_variance(growth):
-    from dataclasses import replace
-
     from ranef.core.solution import Solution
+    from ranef.fit.answer import changed
     from ranef.fit.residual_side import average_variance
 
     fit = ranef.lmm(GROWTH, growth, residual="ar1h(age | Subject) * power(age) + nugget")
@@ -117,7 +116,7 @@ def test_slopes_of_the_average_variance(growth):
     for k, slope in enumerate(slopes):
         step = 1e-6 * np.eye(len(slopes))[k]
         up, down = (
-            average_variance(replace(fit, solution=Solution(fit.criterion, fit.optimum.theta + sign * step)))[0] for sign in (1, -1)
+            average_variance(changed(fit, solution=Solution(fit.criterion, fit.optimum.theta + sign * step)))[0] for sign in (1, -1)
         )
         assert slope == pytest.approx((up - down) / 2e-6, rel=1e-5, abs=1e-6)
 

@@ -15,6 +15,7 @@ from scipy.special import chdtrc
 
 from ranef.covariance.base import Array
 from ranef.errors import ModelError
+from ranef.fit.answer import changed
 from ranef.fit.rows import needs_rows
 from ranef.fit.run import run
 from ranef.fit.simulate import responses_of
@@ -158,7 +159,7 @@ def by_likelihood(fit: Fit) -> Fit:
 
 def _of_kind(fit: Fit, reml: bool) -> Fit:
     """The fit with its criterion of the kind asked for: a regression has both."""
-    return fit if fit.criterion.reml == reml else replace(fit, criterion=replace(fit.criterion, reml=reml))
+    return fit if fit.criterion.reml == reml else changed(fit, criterion=replace(fit.criterion, reml=reml))
 
 
 def _criterion(fit: Fit, reml: bool) -> float:

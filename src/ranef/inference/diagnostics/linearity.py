@@ -21,6 +21,7 @@ from ranef.core.standard import standardise
 from ranef.covariance.base import Array
 from ranef.design import Design
 from ranef.errors import RanefError
+from ranef.fit.answer import Searched
 from ranef.fit.fit import Fit
 from ranef.fit.run import answer
 from ranef.inference.ddf.base import FTest
@@ -93,7 +94,7 @@ def _fit(fit: Fit, design: Design) -> Fit:
     if not design.terms or _affordable(fit):
         return answer(model, gram, None, warm=fit.optimum.theta if design.terms else None)
     criterion = Criterion.of_gram(gram, True)
-    return Fit(model, criterion, fit.optimum, Solution(criterion, fit.optimum.theta), ())
+    return Fit(model, Searched(criterion, fit.optimum, Solution(criterion, fit.optimum.theta)), ())
 
 
 def predictors(fit: Fit) -> dict[str, Array]:
