@@ -1,13 +1,15 @@
-"""Exact second derivatives for crossed random intercepts: one eliminated factor 1, the others dense, all of one column.
+"""Exact second derivatives for crossed factors: one eliminated factor 1, the others dense, with any number of columns.
 
-With v_j = Lambda_2'N_12,j (a panel), G = sum_j v_j v_j', U = S^-1 and X = G U,
+With V_j = Lambda_2'N_21,j (q2, k_1; a panel), G_d = sum_j V_j E_d V_j', U = S^-1, X_d = G_d U, D_j = T_j C_j and, for a direction e of a
+dense factor g, E^_e = lambda_g^-1 E_e lambda_g^-T,
 
-    M_11 = diag(M_1j) - N_12 Lambda_2 U Lambda_2'N_12'   M_12 = N_12 Lambda_2 U Lambda_2^-1   M_22 = Lambda_2^-1 (I - U) Lambda_2^-1
+    M_11 = diag(D_j) - V'U V      M_12 = V'U Lambda_2^-1      M_22 = Lambda_2^-T (I - U) Lambda_2^-1
 
-so that the squared norms of these blocks, which are h, need one product of q2 x q2 matrices and no other:
+so that h needs one product of q2 x q2 matrices for each direction d of factor 1, and no other:
 
-    h_11 = sum M_1j^2 - 2 sum M_1j v_j'U v_j + sum X o X'      h_1g = sum over g of diag(U X) / lambda_g^2
-    h_gg' = sum over g, g' of (I - U)^2 / (lambda_g lambda_g')^2
+    h_de  = sum_j tr E_d D_j E_e (D_j - 2 V_j'U V_j) + sum X_d o X_e'              d, e of factor 1
+    h_de  = tr E^_e sum of the diagonal tiles of (U X_d)_gg                        d of factor 1, e of g
+    h_ee' = sum over pairs of levels of tr E^_e (I - U)_ll' E^_e' (I - U)_l'l      e of g, e' of g'
 """
 
 from __future__ import annotations
@@ -16,22 +18,26 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ranef.core.moments import level_products
+from ranef.core.layout import Layout
+from ranef.core.moments import direction_traces, level_products
 from ranef.core.panel import Panel
 from ranef.core.pieces import Pieces, direction_forms
 from ranef.core.remainder import Inverse
-from ranef.core.state import State, inner
+from ranef.core.stage import tile_product
+from ranef.core.state import State
 from ranef.covariance.base import Array
 
 STRIP = 128  # rows that are mirrored or multiplied at a time
+ROOM = 1 << 30  # bytes of the X_d beyond which the Hessian comes from differences of the gradient
 
 
 def crossed(state: State) -> bool:
-    """Can `Crossed` answer: scalar effects, one eliminated factor, no variance of the others too near zero to divide by."""
+    """Can `Crossed` answer: one eliminated factor, no variance of the others too near zero to divide by, and some room."""
     if state.solved is None or len(state.chain.stages) != 1:
         return False
-    scalar = all(block.width == 1 for block in state.system.gram.layout.blocks)
-    return scalar and all(state.system.remainder.comfortable(state.solved.factors))
+    width = state.system.gram.layout.blocks[state.system.plan.chain[0]].width
+    room = width == 1 or (width * (width + 1) // 2 + 1) * 8 * state.system.remainder.size**2 <= ROOM
+    return room and all(state.system.remainder.comfortable(state.solved.factors))
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,9 +46,9 @@ class Crossed:
 
     state: State
     inverse: Inverse
-    panel: Panel  # P Lambda_2
-    own: Array  # (m,) T C of factor 1
-    through: Array  # (m,) v_j'U v_j
+    panel: Panel  # V'
+    own: Array  # (m, k, k) D of factor 1
+    through: Array  # (m, k, k) V_j'U V_j
     gradient: Pieces
 
     @classmethod
@@ -50,43 +56,83 @@ class Crossed:
         """Nothing can be solved with the state afterwards."""
         system, (done,), solved = state.system, state.chain.stages, state.solved
         assert solved is not None and done.panel is not None
-        B = state.projections
-        F = direction_forms(system.gram.layout, [level_products(part) for part in B])
+        layout, B = system.gram.layout, state.projections
+        F = direction_forms(layout, [level_products(part) for part in B])
         e, y = _solved_twice(state, B)
         inverse = solved.inverse()
-        panel = inverse.scaled(done.panel).rotated(done.T)
-        own = (done.T * done.C)[:, 0, 0]
-        through = panel.outer(panel.gather(inverse.lower))[:, 0, 0]
-        t = np.empty(len(B))
-        t[system.plan.chain[0]] = own.sum() - through.sum()
-        t[list(system.plan.dense)] = [float(total[0, 0]) for total in inverse.totals()]
-        order = system.gram.layout.directions[0]
-        at = np.ix_(order, order)
-        gradient = Pieces(state.logdet, state.gls, t[order], F, None, e[at], y[at], unfinished=True)
+        panel = inverse.scaled(done.panel).rotated(done.T.swapaxes(1, 2))
+        own = tile_product(done.T, done.C)
+        through = panel.outer(panel.gather(inverse.lower))
+        totals = {system.plan.chain[0]: (own - through).sum(axis=0)}
+        totals.update(zip(system.plan.dense, inverse.totals(), strict=True))
+        t = direction_traces(layout, totals)
+        gradient = Pieces(state.logdet, state.gls, t, F, None, e, y, unfinished=True)
         return cls(state, inverse, panel, own, through, gradient)
 
     def complete(self) -> Pieces:
         """All pieces; uses S^-1 up."""
         system, solved = self.state.system, self.state.solved
         assert solved is not None
-        first, rest = system.plan.chain[0], system.plan.dense
-        G = np.zeros((system.remainder.size, system.remainder.size))
-        self.panel.subtract_square(G)
+        first, remainder, layout = system.plan.chain[0], system.remainder, system.gram.layout
+        at = {f: np.flatnonzero(layout.directions[0] == f) for f in (first, *system.plan.dense)}
+        E = {f: _symmetric(layout, at[f]) for f in at}
+        for f, lam in zip(system.plan.dense, solved.factors, strict=True):
+            left = np.linalg.inv(lam)
+            E[f] = left @ E[f] @ left.T
+        squares = _squares(self.panel, E[first], remainder.size)
         U = mirror(self.inverse.lower)
-        X = times_in_place(mirror(G), U)
-        np.negative(X, out=X)
-        scale = {f: float(lam[0, 0]) ** -2 for f, lam in zip(rest, solved.factors, strict=True)}
-        spans = dict(zip(rest, system.remainder.spans, strict=True))
-        h = np.empty((1 + len(rest), 1 + len(rest)))
-        h[first, first] = self.own @ self.own - 2.0 * self.own @ self.through + np.einsum("lm,ml->", X, X)
-        crossing = np.einsum("lm,ml->l", U, X)
+        X = [times_in_place(mirror(G), U) for G in squares]
+        h = np.empty((len(layout.directions[0]),) * 2)
+        h[np.ix_(at[first], at[first])] = self._of_eliminated(E[first], X)
+        shapes = dict(zip(system.plan.dense, zip(remainder.shapes, remainder.spans, strict=True), strict=True))
+        for f, ((m, k), span) in shapes.items():
+            tiles = np.array([_diagonal_tiles(U, x, span, m, k) for x in X])
+            h[np.ix_(at[first], at[f])] = np.einsum("eba,dab->de", E[f], tiles)
+            h[np.ix_(at[f], at[first])] = h[np.ix_(at[first], at[f])].T
         U[np.arange(len(U)), np.arange(len(U))] -= 1.0
-        for f, span in spans.items():
-            h[first, f] = h[f, first] = scale[f] * crossing[span].sum()
-            for g, other in spans.items():
-                h[f, g] = scale[f] * scale[g] * float(np.sum(U[span, other] ** 2))
-        order = system.gram.layout.directions[0]
-        return replace(self.gradient, h=h[np.ix_(order, order)], unfinished=False)
+        for f, ((m, k), span) in shapes.items():
+            for g, ((n, l), other) in shapes.items():
+                tiles = U[span, other].reshape(m, k, n, l).transpose(1, 3, 0, 2).reshape(k * l, -1)
+                table = (tiles @ tiles.T).reshape(k, l, k, l)
+                h[np.ix_(at[f], at[g])] = np.einsum("dxa,eby,abxy->de", E[f], E[g], table)
+        return replace(self.gradient, h=(h + h.T) / 2, unfinished=False)
+
+    def _of_eliminated(self, E: Array, X: list[Array]) -> Array:
+        """(K_1, K_1)"""
+        m, k, _ = self.own.shape
+        table = self.own.reshape(m, -1).T @ (self.own - 2.0 * self.through).reshape(m, -1)
+        h = np.einsum("dab,ecx,bcxa->de", E, E, table.reshape(k, k, k, k))
+        return h + np.array([[np.einsum("lm,ml->", x, other) for other in X] for x in X])
+
+
+def _symmetric(layout: Layout, directions: Array) -> Array:
+    """(K_f, k, k) the E_d of one block."""
+    f, a, b = (part[directions] for part in layout.directions)
+    width = layout.blocks[f[0]].width
+    E, at = np.zeros((len(directions), width, width)), np.arange(len(directions))
+    E[at, a, b] = E[at, b, a] = 1.0
+    return E
+
+
+def _squares(panel: Panel, E: Array, size: int) -> list[Array]:
+    """G_d on lower triangles; v w' + w v' is half of (v + w)(v + w)' - (v - w)(v - w)'."""
+
+    def square(values: Array) -> Array:
+        out = np.zeros((size, size))
+        panel.with_values(np.ascontiguousarray(values[:, None])).subtract_square(out)
+        return np.negative(out, out=out)
+
+    found = []
+    for a, b in (np.argwhere(np.tril(e))[0] for e in E):
+        v, w = panel.values[:, a], panel.values[:, b]
+        found.append(square(v) if a == b else 0.5 * (square(v + w) - square(v - w)))
+    return found
+
+
+def _diagonal_tiles(U: Array, X: Array, span: slice, m: int, k: int) -> Array:
+    """(k, k) the sum of the diagonal tiles of U X within a stretch."""
+    rows, columns = U[span].reshape(m, k, -1), X[:, span].reshape(-1, m, k)
+    return np.array([[np.einsum("lr,rl->", rows[:, a], columns[:, :, b]) for b in range(k)] for a in range(k)])
 
 
 def times_in_place(A: Array, B: Array) -> Array:
@@ -107,16 +153,22 @@ def mirror(lower: Array) -> Array:
 
 
 def _solved_twice(state: State, B: list[Array]) -> tuple[Array, Array]:
-    """(K, K) e and y: b_d'(Z'V^-1 Z)_de b_e for b = Z'V^-1 X in the whitened basis, summed over its columns, and for b = Z'P y."""
-    K, c = len(B), B[0].shape[2]
-    spread = []
-    for f in range(K):
-        spread.append(np.zeros((*B[f].shape[:2], K * c)))
-        spread[f][:, :, f * c : (f + 1) * c] = B[f]
+    """(K, K) e and y: b'(I kron E_d) Z'V^-1 Z (I kron E_e) b for b = Z'V^-1 X in the whitened basis, summed over its columns, and
+    for b = Z'P y."""
+    f, a, b = state.system.gram.layout.directions
+    K, c = len(f), B[0].shape[2]
+    spread = [np.zeros((*part.shape[:2], K * c)) for part in B]
+    for d, (g, i, j) in enumerate(zip(f, a, b, strict=True)):
+        own = slice(d * c, (d + 1) * c)
+        spread[g][:, i, own] = B[g][:, j]
+        spread[g][:, j, own] = B[g][:, i]
     moved = state.apply(spread)
     e, y = np.empty((K, K)), np.empty((K, K))
     for d in range(K):
-        for f in range(K):
-            products = inner(B[d], moved[d][:, :, f * c : (f + 1) * c]).diagonal()
-            e[d, f], y[d, f] = products[:-1].sum(), products[-1]
+        mine = spread[f[d]][:, :, d * c : (d + 1) * c]
+        for g in range(K):
+            products = np.einsum("jac,jac->c", mine, moved[f[d]][:, :, g * c : (g + 1) * c])
+            e[d, g], y[d, g] = products[:-1].sum(), products[-1]
     return (e + e.T) / 2, (y + y.T) / 2
+
+

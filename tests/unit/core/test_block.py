@@ -143,8 +143,9 @@ def test_moments_start_near_the_optimum() -> None:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_the_exact_hessian_is_finished_from_what_the_average_information_left(seed: int) -> None:
-    gram = gram_of(random_design(seed, "crossed", (1, 1)))
+@pytest.mark.parametrize("widths", [(1, 1), (1, 2), (2, 1), (2, 2), (3, 1, 2), (1, 1, 1)])
+def test_the_exact_hessian_is_finished_from_what_the_average_information_left(seed: int, widths: tuple[int, ...]) -> None:
+    gram = gram_of(random_design(seed, "crossed", widths))
     factors = random_factors(gram, seed)
     engine = both_ways(gram)[1]
     first = engine.pieces(factors, 2)
