@@ -1,10 +1,11 @@
 """Speed, memory and accuracy against lme4 and the Python packages, every ratio from one table.
 
-    python benchmarks/run.py [--quick] [--only NAME ...] [--fresh PACKAGE ...] [--peers PYTHON] [--write]
+    python benchmarks/run.py [--quick | --further] [--only NAME ...] [--fresh PACKAGE ...] [--peers PYTHON] [--write]
 
 Each measurement runs in a process of its own, on one thread. Answers of other packages are kept in the cache and reused unless
 they are named after --fresh ("all" for every one); ours are always measured anew. --quick leaves out the problems of a million
-rows. --write puts the table into docs/explanation/benchmarks.md.
+rows, --further takes other ones: more parameters, more levels, up to ten million rows. --write puts the table into
+docs/explanation/benchmarks.md.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from problems import CACHE, GROUPS, HERE, PROBLEMS, Problem, data_path
-from table import gate, markdown
+from problems import CACHE, FURTHER, GROUPS, HERE, PROBLEMS, Problem, data_path
+from table import further, gate, markdown
 
 PAGE = HERE.parent / "docs" / "explanation" / "benchmarks.md"
 ONE_THREAD = dict.fromkeys(
@@ -134,7 +135,8 @@ def sections_of_others() -> str:
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="without the problems of a million rows")
-    parser.add_argument("--only", nargs="+", choices=[p.name for p in PROBLEMS], help="these problems only")
+    parser.add_argument("--further", action="store_true", help="the problems beyond those with a bar against lme4")
+    parser.add_argument("--only", nargs="+", choices=[p.name for p in (*PROBLEMS, *FURTHER)], help="these problems only")
     parser.add_argument("--fresh", nargs="*", default=[], help="other packages to measure anew, or all")
     parser.add_argument("--peers", default=os.environ.get("RANEF_PEERS_PYTHON"), help="Python with the packages of peers.txt")
     parser.add_argument("--write", action="store_true", help="write the table into the documentation")
@@ -143,25 +145,32 @@ def arguments() -> argparse.Namespace:
 
 def main() -> int:
     options = arguments()
-    chosen = [p for p in PROBLEMS if (not options.only or p.name in options.only) and not (options.quick and p.name in LARGE)]
+    asked = FURTHER if options.further else PROBLEMS if not options.only else (*PROBLEMS, *FURTHER)
+    chosen = [p for p in asked if (not options.only or p.name in options.only) and not (options.quick and p.name in LARGE)]
     table: dict[str, dict[str, Result]] = {}
     for problem in chosen:
         table[problem.name] = measure(problem, options.peers, set(options.fresh))
         report(problem, table[problem.name])
     if options.write:
-        command = "python benchmarks/run.py " + " ".join(a for a in sys.argv[1:] if a != options.peers and a != "--peers")
-        when = datetime.date.today().isoformat()
-        machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
-        PAGE.parent.mkdir(parents=True, exist_ok=True)
-        text = markdown(chosen, table, command=command.strip(), when=when, machine=machine)
-        PAGE.write_text(text.rstrip() + "\n" + sections_of_others(), encoding="utf-8")
-        print(f"\nwritten: {PAGE.relative_to(Path.cwd()) if PAGE.is_relative_to(Path.cwd()) else PAGE.name}")
-    failed = [name for name, results in table.items() if any(line.startswith("FAILS") for line in gate_of(name, results))]
+        write(options, chosen, table)
+    failed = [problem.name for problem in chosen if any(line.startswith("FAILS") for line in gate(problem, table[problem.name]))]
     return 1 if failed else 0
 
 
-def gate_of(name: str, results: dict[str, Result]) -> list[str]:
-    return gate(next(p for p in PROBLEMS if p.name == name), results)
+def write(options: argparse.Namespace, chosen: list[Problem], table: dict[str, dict[str, Result]]) -> None:
+    """The table into the page: all of it but what other programs wrote, or the section of the further problems."""
+    command = "python benchmarks/run.py " + " ".join(a for a in sys.argv[1:] if a != options.peers and a != "--peers")
+    when = datetime.date.today().isoformat()
+    if options.further:
+        text = further(chosen, table, command=command.strip(), when=when)
+        old = re.sub(r"\n<!-- further: begin -->.*?<!-- further: end -->\n", "", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL)
+        text = f"{old.rstrip()}\n\n<!-- further: begin -->\n\n{text}\n\n<!-- further: end -->\n"
+    else:
+        machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+        text = markdown(chosen, table, command=command.strip(), when=when, machine=machine)
+        text = text.rstrip() + "\n" + sections_of_others()
+    PAGE.write_text(text, encoding="utf-8")
+    print(f"\nwritten: {PAGE.relative_to(Path.cwd()) if PAGE.is_relative_to(Path.cwd()) else PAGE.name}")
 
 
 if __name__ == "__main__":

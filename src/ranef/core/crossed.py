@@ -1,7 +1,7 @@
 """Exact second derivatives for crossed factors: one eliminated factor 1, the others dense, with any number of columns.
 
-With V_j = Lambda_2'N_21,j (q2, k_1; a panel), G_d = sum_j V_j E_d V_j', U = S^-1, X_d = G_d U, D_j = T_j C_j and, for a direction e of a
-dense factor g, E^_e = lambda_g^-1 E_e lambda_g^-T,
+With V_j = Lambda_2'N_21,j (q2, k_1; a panel), G_d = sum_j V_j E_d V_j', U = S^-1, X_d = G_d U, D_j = T_j C_j and, for a direction e
+of a dense factor g, E^_e = lambda_g^-1 E_e lambda_g^-T,
 
     M_11 = diag(D_j) - V'U V      M_12 = V'U Lambda_2^-1      M_22 = Lambda_2^-T (I - U) Lambda_2^-1
 
@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ranef.core.gram import Index
 from ranef.core.layout import Layout
 from ranef.core.moments import direction_traces, level_products
 from ranef.core.panel import Panel
@@ -105,7 +106,7 @@ class Crossed:
         return h + np.array([[np.einsum("lm,ml->", x, other) for other in X] for x in X])
 
 
-def _symmetric(layout: Layout, directions: Array) -> Array:
+def _symmetric(layout: Layout, directions: Index) -> Array:
     """(K_f, k, k) the E_d of one block."""
     f, a, b = (part[directions] for part in layout.directions)
     width = layout.blocks[f[0]].width
@@ -170,5 +171,3 @@ def _solved_twice(state: State, B: list[Array]) -> tuple[Array, Array]:
             products = np.einsum("jac,jac->c", mine, moved[f[d]][:, :, g * c : (g + 1) * c])
             e[d, g], y[d, g] = products[:-1].sum(), products[-1]
     return (e + e.T) / 2, (y + y.T) / 2
-
-

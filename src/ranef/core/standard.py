@@ -123,7 +123,7 @@ class Standard:
     def with_response(self, y: Array) -> Standard:
         """The maps of a design that differs in the response only, in the same units; what was derived from them serves both."""
         out = object.__new__(Standard)
-        out.__dict__.update(self.__dict__, design=replace(self.design, y=y), to_user=self.to_user, places=self.places)
+        out.__dict__.update(self.__dict__, design=self.design.with_response(y), to_user=self.to_user, places=self.places)
         return out
 
     def with_own_units(self) -> Standard:

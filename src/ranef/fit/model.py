@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ranef.design import Design
+from ranef.design import Array, Design
 from ranef.formula import Formula
 from ranef.schema import Intake, Rows, Schema
 
@@ -26,6 +26,11 @@ class Model:
     reml: bool
     options: Options
     recipe: dict[str, Any]  # the arguments of the call that `update` starts from: data, precision_weights, offset, contrasts, ...
+
+    def with_response(self, y: Array) -> Model:
+        """The same question about another response."""
+        intake = Intake(self.design.with_response(y), self.intake.schema, self.intake.rows)
+        return Model(self.formula, intake, self.reml, self.options, self.recipe)
 
     @property
     def design(self) -> Design:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import numpy as np
 from scipy.linalg import blas, lapack
@@ -106,7 +105,7 @@ def search(criterion: Criterion, optimizer: str, start: Array | None) -> Optimum
 def refit(fit: Fit, y: Array) -> Fit:
     """The same model and design with another response, started at the old optimum."""
     design, rows = fit.model.design, fit.model.rows
-    y = np.asarray(y, dtype=float)
+    y = np.array(y, dtype=float)  # a copy: the caller may go on to change theirs
     if y.shape == (rows.n_total,) and rows.kept is not None:
         y = y[rows.kept]
     if y.shape != (design.nobs,):
@@ -114,7 +113,7 @@ def refit(fit: Fit, y: Array) -> Fit:
     if not (math.isfinite(y.dot(y)) or np.isfinite(y).all()):
         at = int(np.flatnonzero(~np.isfinite(y))[0])
         raise DataError(f"The new response is {y[at]} in row {at}; refit() needs finite values in every row used.")
-    new = replace(fit.model, intake=replace(fit.model.intake, design=replace(design, y=y)))
+    new = fit.model.with_response(y)
     strata = fit.answer.strata
     found = None if strata is None else strata.at(y)
     if found is not None:

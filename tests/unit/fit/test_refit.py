@@ -127,6 +127,15 @@ def test_almost_balanced_data_are_not_taken_as_balanced() -> None:
     assert_same(again, ranef.lmm("y ~ t + x + (t | g)", frame.assign(y=y)))
 
 
+@pytest.mark.parametrize("rows", [72, 71])
+def test_the_response_may_change_afterwards(rows: int) -> None:
+    frame = balanced().iloc[:rows]
+    m, y = ranef.lmm("y ~ t + (t | g)", frame), response(balanced(), 3)[:rows]
+    again, fresh = m.refit(y), ranef.lmm("y ~ t + (t | g)", frame.assign(y=y.copy()))
+    y[:] = 0.0
+    assert_same(again, fresh)
+
+
 def test_bad_responses_are_refused() -> None:
     frame = balanced()
     m = ranef.lmm("y ~ t + (t | g)", frame)
