@@ -15,6 +15,7 @@ from ranef.core.elimination import Plan, plan
 from ranef.core.gram import Gram, Index
 from ranef.core.pieces import Pieces
 from ranef.core.posterior import Posterior
+from ranef.core.sketch import sketched_pieces
 from ranef.core.state import State
 from ranef.core.structured import Structured
 from ranef.core.system import System
@@ -23,6 +24,7 @@ from ranef.errors import MemoryEstimateError
 
 LARGE = 1 << 28  # bytes that are worth a question
 HUGE = 1e5  # a relative standard deviation beyond which effects are as good as fixed, and Lambda'N Lambda + I is not yet singular
+BROAD = 500  # dense effects from which on an inverse is what costs most in an evaluation
 EXACT = 3e8  # q^2 q2, the multiplications of a full M: about ten milliseconds
 MANY = 2000  # effects whose M is too large to be formed in full
 
@@ -78,6 +80,11 @@ class Block:
             return found.complete()
         self._open[_key(factors)] = found
         return found.gradient
+
+    def sketch(self, factors: list[Array]) -> Pieces | None:
+        """The pieces for a rough step; None where it pays less than it costs, or covariances in a tile would make it too rough."""
+        scalar = all(block.width == 1 for block in self.system.gram.layout.blocks)
+        return sketched_pieces(State.of(self.system, factors)) if scalar and self.system.remainder.size >= BROAD else None
 
     def saturated(self) -> Array:
         """(r+1, r+1) what the random columns leave of [X y]'[X y], but for a share of 1/HUGE^2."""

@@ -13,7 +13,7 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,8 +41,12 @@ from ranef.covariance.base import Array, Covariance
 from ranef.covariance.scaled import Scaled
 from ranef.design import Design
 from ranef.optim import minimise
+from ranef.optim.newton import propose
 from ranef.optim.problem import Evaluation
 from ranef.schema.memory import refuse_beyond
+
+if TYPE_CHECKING:
+    from ranef.core.block import Block
 
 Index = NDArray[np.intp]
 SMALLEST = 1e-300
@@ -51,6 +55,8 @@ CLUSTER = 300  # rows that are not independent, beyond which their covariance ma
 DEAR = 1e8  # floating-point operations of an evaluation, beyond which few starts are compared
 FEW_STARTS = 8  # candidates for residual parameters from which a search begins anew
 FEW = 80  # effects that are cheaper in one dense matrix than by structure
+SHORT = 0.5  # a step with estimated traces that is longer than this share of theta is not taken
+FAR = 2.0  # a decrement after which the next one is not yet small
 DIFFERENCE = 1e-4  # of a parameter's size: the error of a central difference is about its square, the rounding 1e-16 over it
 
 
@@ -266,12 +272,30 @@ class Criterion:
         if self.layout.wide:
             return min(self._far_and_near(), key=lambda theta: self.evaluate(theta, 0).value)
         if not self.engine.exact:
-            return mivque_start(self.gram)
+            return self._sketched(mivque_start(self.gram))
         theta = self.layout.start()
         try:
             return scoring_start(self.pieces(theta, 2), self.layout, theta, self.nu, self.reml, self.scale)
         except LinAlgError:
             return theta
+
+    def _sketched(self, theta: Array) -> Array:
+        """theta after one or two steps with estimated traces, where those are cheap, and as far as they are short."""
+        for _ in range(2):
+            try:
+                with one_thread():
+                    pieces = cast("Block", self.engine).sketch(self.layout.factors(theta))
+            except LinAlgError:
+                return theta
+            if pieces is None:
+                return theta
+            model = propose(self.evaluation(theta, pieces))
+            if model.saddle or np.abs(model.step).max() > SHORT * np.abs(theta).max():
+                return theta
+            theta = theta + model.step
+            if model.decrement < FAR:
+                return theta
+        return theta
 
     def _far_and_near(self) -> Iterator[Array]:
         """Starts of several sizes, whose correlations reach far or not."""

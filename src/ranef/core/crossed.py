@@ -10,6 +10,8 @@ so that h needs one product of q2 x q2 matrices for each direction d of factor 1
     h_de  = sum_j tr E_d D_j E_e (D_j - 2 V_j'U V_j) + sum X_d o X_e'              d, e of factor 1
     h_de  = tr E^_e sum of the diagonal tiles of (U X_d)_gg                        d of factor 1, e of g
     h_ee' = sum over pairs of levels of tr E^_e (I - U)_ll' E^_e' (I - U)_l'l      e of g, e' of g'
+
+docs/explanation/likelihood.md, eq. 27a-27b.
 """
 
 from __future__ import annotations

@@ -99,14 +99,14 @@ class State:
         layout, plan = self.system.gram.layout, self.system.plan
         B = self.projections
         F = direction_forms(layout, [level_products(part) for part in B])
-        y = self._curvatures([part[:, :, -1] for part in B]) if order >= 2 else None
+        y = self.curvatures([part[:, :, -1] for part in B]) if order >= 2 else None
         stages, inverse = self.select()
         totals = dict(zip(plan.chain, (stage.M.sum(axis=0) for stage in stages), strict=True))
         if inverse is not None:
             totals.update(zip(plan.dense, inverse.totals(), strict=True))
         return Pieces(self.logdet, self.gls, direction_traces(layout, totals), F, y=y)
 
-    def _curvatures(self, r: Sequence[Array]) -> Array:
+    def curvatures(self, r: Sequence[Array]) -> Array:
         """(K, K) y_de = x_d'Z'V^-1 Z x_e with x_d = (I kron E_d) Z'P y."""
         f, a, b = self.system.gram.layout.directions
         X = [np.zeros((*part.shape, len(f))) for part in r]

@@ -158,6 +158,38 @@ def test_the_exact_hessian_is_finished_from_what_the_average_information_left(se
     assert_same(engine.pieces(factors, 3), at_once, 1e-14)  # nothing is left: all over again
 
 
+@pytest.mark.parametrize("weighted", [False, True])
+def test_sketched_traces_are_the_exact_ones_on_average(monkeypatch: pytest.MonkeyPatch, weighted: bool) -> None:
+    """Factor b has few levels, and its trace in full."""
+    gram = gram_of(random_design(12, "crossed", (1, 1, 1), n=600, weighted=weighted))
+    factors = random_factors(gram, 2)
+    monkeypatch.setattr(block_module, "BROAD", 0)
+    engine, expected = Block(System.of(gram, plan(gram, longest=1)), None), Dense.of(gram).pieces(factors, 2)
+    drawn = []
+    for seed in range(300):
+        monkeypatch.setattr("ranef.core.sketch.SEED", seed)
+        pieces = engine.sketch(factors)
+        assert pieces is not None
+        drawn.append(pieces.t)
+    np.testing.assert_allclose(pieces.F, expected.F, rtol=1e-9, atol=1e-9 * np.abs(expected.F).max())
+    np.testing.assert_allclose(pieces.y, expected.y, rtol=1e-9, atol=1e-9 * np.abs(expected.y).max())
+    error = np.std(drawn, axis=0) / np.sqrt(len(drawn))
+    assert np.all(np.abs(np.mean(drawn, axis=0) - expected.t) <= 4.0 * error + 1e-9 * expected.t)
+    assert error[0] > 0.0
+    assert np.all(error[1:] < 1e-12 * expected.t[1:])
+
+
+def test_a_sketched_start_is_nearer_than_the_moments(monkeypatch: pytest.MonkeyPatch) -> None:
+    gram = gram_of(random_design(10, "crossed", (1, 1), n=3000))
+    engine = both_ways(gram)[1]
+    before = Criterion(gram, engine, True)
+    best, start = minimise(before), before.start()
+    monkeypatch.setattr(block_module, "BROAD", 0)
+    after = Criterion(gram, engine, True).start()
+    values = [before.evaluate(theta, 0).value - best.value for theta in (start, after)]
+    assert 0.0 <= values[1] < 0.2 * values[0]
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_least_squares_move_along_the_last_step(seed: int) -> None:
     gram = gram_of(random_design(20 + seed, "crossed", (1, 1), n=3000))
