@@ -1,7 +1,8 @@
 """A better start for large models of crossed random intercepts: steps of Newton's method whose traces are estimated.
 
 For z of independent signs E z'M_f z = tr M_f with the variance of the off-diagonal entries of M_f only, so that a few solutions
-take the place of an inverse: Hutchinson (1990), Commun. Stat. Simul. Comput. 19, 433-450. A factor of few levels has its trace in full.
+take the place of an inverse: Hutchinson (1990), Commun. Stat. Simul. Comput. 19, 433-450. A factor of few levels has its trace in
+full.
 
 docs/explanation/likelihood.md, section 5.
 """
