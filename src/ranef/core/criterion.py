@@ -56,7 +56,7 @@ DEAR = 1e8  # floating-point operations of an evaluation, beyond which few start
 FEW_STARTS = 8  # candidates for residual parameters from which a search begins anew
 FEW = 80  # effects that are cheaper in one dense matrix than by structure
 SHORT = 0.5  # a step with estimated traces that is longer than this share of theta is not taken
-FAR = 2.0  # a decrement after which the next one is not yet small
+FAR = 25.0  # a decrement after which the next one is not yet small enough for one exact step
 DIFFERENCE = 1e-4  # of a parameter's size: the error of a central difference is about its square, the rounding 1e-16 over it
 
 
