@@ -36,6 +36,7 @@ class Block:
     system: System
     structured: Structured | None  # where exact second derivatives are cheap
     _last: dict[bytes, State] = field(default_factory=dict, repr=False)  # the state that `apply` and `projections` share
+    _found: dict[bytes, Posterior] = field(default_factory=dict, repr=False)  # that of the last Lambda, where it is small
     _open: dict[bytes, Crossed] = field(default_factory=dict, repr=False)  # what order 2 left for order 3 at the same Lambda
 
     @classmethod
@@ -100,9 +101,20 @@ class Block:
 
     def conditional(self, factors: list[Array], f: int, g: int, rows: Index, columns: Index) -> Array:
         """(c, k_f, k_g) tiles of Lambda (Lambda'Z'Z Lambda + I)^-1 Lambda' at the pairs of levels (rows of f, columns of g)."""
-        if f == g and np.array_equal(rows, columns):
-            return Posterior.of(State.of(self.system, factors)).own(f)[rows]
-        return Posterior.between(self._state(factors), f, g, rows, columns)
+        tiles, known = self._posterior(factors).tiles(f, g, rows, columns)
+        if not known.all():
+            tiles[~known] = Posterior.between(self._state(factors), f, g, rows[~known], columns[~known])
+        return tiles
+
+    def _posterior(self, factors: list[Array]) -> Posterior:
+        key = _key(factors)
+        if key not in self._found:
+            self._found.clear()
+            posterior = Posterior.of(State.of(self.system, factors))
+            if 8.0 * self.system.remainder.size**2 > LARGE:
+                return posterior
+            self._found[key] = posterior
+        return self._found[key]
 
     def _state(self, factors: list[Array]) -> State:
         key = _key(factors)

@@ -63,10 +63,21 @@ class Pattern:
         entries = np.flatnonzero(np.repeat(chosen, counts))
         return Part(kernels, np.append(0, np.cumsum(counts[chosen])), self.columns[entries], entries)
 
+    @cached_property
+    def _keys(self) -> Index:
+        """(entries,) ascending."""
+        return self.row * self.width + self.columns
+
+    def find(self, rows: Index, columns: Index) -> tuple[Index, NDArray[np.bool_]]:
+        """(c,) the places of entries, and whether they are there."""
+        wanted = rows * self.width + columns
+        places = np.searchsorted(self._keys, wanted)
+        places[places == len(self._keys)] = 0
+        return places, self._keys[places] == wanted
+
     def positions(self, holder: Index, above: Pattern) -> Index:
         """(entries,) where they lie in the pattern of the factor that this one is nested in; `holder` is the level there."""
-        keys = above.row * above.width + above.columns
-        return np.searchsorted(keys, holder[self.row] * self.width + self.columns)
+        return np.searchsorted(above._keys, holder[self.row] * self.width + self.columns)
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,7 @@
-"""Posterior covariances of random effects, relative to sigma^2: tiles of Lambda (Lambda'Z'Z Lambda + I)^-1 Lambda'."""
+"""Posterior covariances of random effects, relative to sigma^2: tiles of Lambda (Lambda'Z'Z Lambda + I)^-1 Lambda'.
+
+Levels that meet in the data have theirs in the selected inverse; those of two others take a solution for each level.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ranef.core.gram import Index
 from ranef.core.remainder import Inverse
@@ -30,13 +34,39 @@ class Posterior:
         """Uses the state up."""
         return cls(state.system, *state.select())
 
-    def own(self, f: int) -> Array:
-        """(m, k, k) of the effects of each level of block f."""
-        plan = self.system.plan
-        if f in plan.chain:
-            return self.stages[plan.chain.index(f)].own
-        assert self.inverse is not None
-        return self.inverse.tiles(plan.dense.index(f))
+    def tiles(self, f: int, g: int, rows: Index, columns: Index) -> tuple[Array, NDArray[np.bool_]]:
+        """(c, k_f, k_g) at pairs of levels, and (c,) which of them are known; the others are zero."""
+        chain, dense, blocks = self.system.plan.chain, self.system.plan.dense, self.system.gram.layout.blocks
+        if f == g and f in chain:
+            known, tiles = rows == columns, self.stages[chain.index(f)].own[rows]
+        elif f in chain and g in chain:
+            if chain.index(f) > chain.index(g):
+                tiles, known = self.tiles(g, f, columns, rows)
+                return tiles.swapaxes(1, 2), known
+            tiles, known = self._held(chain.index(f), chain.index(g), rows, columns)
+        elif f in dense and g in dense:
+            assert self.inverse is not None
+            return self.inverse.pairs(dense.index(f), dense.index(g), rows, columns), np.ones(len(rows), dtype=bool)
+        elif f in chain:
+            tiles, known = self._met(chain.index(f), dense.index(g), blocks[g].width, rows, columns)
+        else:
+            tiles, known = self.tiles(g, f, columns, rows)
+            return tiles.swapaxes(1, 2), known
+        tiles[~known] = 0.0
+        return tiles, known
+
+    def _held(self, i: int, later: int, rows: Index, columns: Index) -> tuple[Array, NDArray[np.bool_]]:
+        """Of a stage and a later one that it is nested in."""
+        at = later - i - 1
+        return self.stages[i].holders[at][rows], self.system.stages[i].holders[at].level[rows] == columns
+
+    def _met(self, i: int, place: int, width: int, rows: Index, columns: Index) -> tuple[Array, NDArray[np.bool_]]:
+        """Of a stage and a dense factor: u of the selected inverse times Lambda'."""
+        panel, values, inverse = self.system.stages[i].panel, self.stages[i].dense, self.inverse
+        assert panel is not None and values is not None and inverse is not None
+        first, known = panel.pattern.find(rows, self.system.remainder.columns(place, columns))
+        own = values[np.where(known, first, 0)[:, None] + np.where(known[:, None], np.arange(width), 0)]
+        return own.swapaxes(1, 2) @ inverse.factors[place].T, known
 
     @staticmethod
     def between(state: State, f: int, g: int, rows: Index, columns: Index) -> Array:

@@ -211,15 +211,16 @@ class Inverse:
         left = np.linalg.inv(lam)
         return left.T @ total @ left
 
-    def tiles(self, i: int) -> Array:
-        """(m, k, k) Lambda S^-1_jj Lambda' of the i-th block, in the order of its levels."""
-        (m, k), lam = self.remainder.shapes[i], self.factors[i]
-        first = self.remainder.spans[i].start + k * self.remainder.place[i]
-        out = np.empty((m, k, k))
+    def pairs(self, i: int, j: int, rows: Index, columns: Index) -> Array:
+        """(c, k_i, k_j) Lambda_i S^-1 Lambda_j' at pairs of levels of the i-th and the j-th block."""
+        k, l = self.remainder.shapes[i][1], self.remainder.shapes[j][1]
+        first, second = self.remainder.columns(i, rows), self.remainder.columns(j, columns)
+        out = np.empty((len(rows), k, l))
         for a in range(k):
-            for b in range(a + 1):
-                out[:, a, b] = out[:, b, a] = self.lower[first + a, first + b]
-        return lam @ out @ lam.T
+            for b in range(l):
+                row, column = first + a, second + b
+                out[:, a, b] = self.lower[np.maximum(row, column), np.minimum(row, column)]
+        return self.factors[i] @ out @ self.factors[j].T
 
     def scaled(self, panel: Panel) -> Panel:
         """P Lambda for a panel P = Z_i'Z_2."""

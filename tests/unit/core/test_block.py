@@ -85,10 +85,24 @@ def test_solutions_and_posterior_covariances(shape: str, widths: tuple[int, ...]
         for f, first in enumerate(blocks):
             for g, second in enumerate(blocks):
                 rows, columns = rng.integers(0, first.levels, 30), rng.integers(0, second.levels, 30)
-                columns = rows if f == g else columns
                 np.testing.assert_allclose(
                     engine.conditional(factors, f, g, rows, columns), dense.conditional(factors, f, g, rows, columns), atol=1e-11
                 )
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("shape", "widths"), MODELS)
+def test_levels_that_meet_need_no_solution(shape: str, widths: tuple[int, ...], kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their posterior covariances are all in the selected inverse, whatever Lambda is."""
+    design = random_design(2, shape, widths)
+    gram, codes = gram_of(design), [term.group.codes for term in design.terms]
+    factors, dense = random_factors(gram, 5, kind), Dense.of(gram)
+    monkeypatch.setattr("ranef.core.posterior.Posterior.between", None)
+    for engine in both_ways(gram):
+        for f, rows in enumerate(codes):
+            for g, columns in enumerate(codes):
+                found, expected = (each.conditional(factors, f, g, rows, columns) for each in (engine, dense))
+                np.testing.assert_allclose(found, expected, atol=1e-10 * max(1.0, float(np.abs(expected).max())))
 
 
 def test_the_chain_follows_the_data_and_not_the_formula() -> None:
