@@ -15,6 +15,7 @@ from ranef.design import Codes, Design, Grouping
 from ranef.errors import Finding, ModelError
 from ranef.fit.checks import data_findings, refuse_unidentified
 from ranef.fit.describe_residual import never_together, structure_size, structure_table, visit_table
+from ranef.fit.overlap import overlap_findings
 from ranef.schema import Rows
 from ranef.table import Table
 
@@ -85,7 +86,7 @@ def describe_design(formula: str, design: Design, rows: Rows) -> Description:
         title="Fixed effects", frame_kind=frame,
     )  # fmt: skip
     findings = data_findings(design, rows, tuple(name for j, name in enumerate(design.names) if j not in kept))
-    findings += _refusals(design) + _confounded(design) + never_together(design)
+    findings += _refusals(design) + _confounded(design) + overlap_findings(design) + never_together(design)
     residual, visits = structure_table(design, frame), visit_table(design, frame)
     random, groups = _random_table(design, frame), _group_table(design, frame)
     return Description(formula, counts, fixed, random, groups, residual, visits, tuple(findings))

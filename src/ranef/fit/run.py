@@ -29,6 +29,7 @@ from ranef.fit.checks import (
 from ranef.fit.fit import Fit
 from ranef.fit.mean_variance import depends_on_mean, iterated
 from ranef.fit.model import Model
+from ranef.fit.overlap import overlap_findings
 from ranef.optim import minimise
 from ranef.optim.problem import Certificate, Optimum, Step
 
@@ -69,6 +70,7 @@ def _answer(model: Model, gram: Gram, start: Array | None, warm: Array | None, c
     dropped = tuple(name for j, name in enumerate(design.names) if j not in set(gram.standard.kept))
     findings = (
         *data_findings(design, model.rows, dropped), *optimum_findings(optimum), *identification_findings(design, optimum),
+        *overlap_findings(design),
     )  # fmt: skip
     return Fit(model, Searched(criterion, optimum, solution), findings)
 

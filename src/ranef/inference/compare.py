@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -10,8 +11,11 @@ import numpy as np
 
 from ranef.errors import ModelError
 from ranef.fit.methods import DDF
+from ranef.fit.overlap import special_cases
+from ranef.formula import format
 from ranef.inference.comparable import deviance_of, on_one_likelihood, refuse_different_data, told
 from ranef.inference.conditional_aic import conditional_aic
+from ranef.inference.mixture import tail
 from ranef.inference.nested import cone_between, restriction
 from ranef.inference.reference import Kind, RatioP, Reference, no_test, ratio_p
 from ranef.table import Table
@@ -143,12 +147,26 @@ def ratio_test(small: Fit, large: Fit, reml: bool, reference: Reference) -> tupl
     df = large.npar - small.npar
     here = deviance_of(small, reml)
     ratio = here - deviance_of(large, reml)
-    cone = cone_between(small, large) if df > 0 else "as many parameters"
+    inner, outer = without_special_cases(small), without_special_cases(large)
+    cone = cone_between(inner, outer) if df > 0 else "as many parameters"
     if isinstance(cone, str):
         return np.nan, None, no_test(f"no test ({cone})")
     if ratio < -LOWER * (1.0 + abs(here)):
         return ratio, df, no_test("no test (the larger model fits worse: it has not reached its optimum)")
-    return max(ratio, 0.0), df, ratio_p(ratio, cone, small, large, reml=reml, reference=reference)
+    if not cone.size:
+        return 0.0, df, RatioP(1.0, 1.0, 1.0, "what is left out is a special case of another term: the models are the same")
+    p = ratio_p(ratio, cone, inner, outer, reml=reml, reference=reference)
+    return max(ratio, 0.0), df, p if cone.size == df else replace(p, naive=tail(max(ratio, 0.0), df))
+
+
+def without_special_cases(fit: Fit) -> Fit:
+    """The same model without random terms that are special cases of others, whose variances have no information of their own."""
+    found = special_cases(fit.model.design.terms)
+    if not found or fit.model.recipe.get("hold"):
+        return fit
+    formula = fit.model.schema.formula
+    bars = tuple(bar for i, bar in enumerate(formula.bars) if i not in found)
+    return fit.update(formula=format(replace(formula, bars=bars, text="")))
 
 
 def _by_f(fits: list[Fit], labels: list[str], ddf: str | None) -> Table:

@@ -18,6 +18,7 @@ from ranef.core.kenward_roger import bordered
 from ranef.covariance.base import Array, Covariance
 from ranef.covariance.scaled import Scaled
 from ranef.design import RandomTerm
+from ranef.fit.overlap import PLAIN, SPANNED, columns_within
 from ranef.inference.estimable import orthonormal_columns
 from ranef.inference.nested_residuals import free_residual_parameters, is_member
 
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from ranef.fit.fit import Fit
 
 INSIDE = 1e-10  # one minus the cosine between a column of X and the space of the larger model's
-PLAIN = ("un", "diag", "id")  # structures whose tests are those of variances and covariances
-SPANNED = 1e-6  # what a column of the smaller model may differ from those of the larger, relative to its size
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,7 +121,7 @@ def not_nested(small: Fit, large: Fit, fixed: bool, residual: bool) -> str:
     terms = large.model.design.terms
     for term in small.model.design.terms:
         same = [other for other in terms if frozenset(other.group.variables) == frozenset(term.group.variables)]
-        if not any((A := _map(term, other)) is not None and _fits(term, other, A) for other in same):
+        if not any((A := columns_within(term, other)) is not None and _fits(term, other, A) for other in same):
             break
     held = [other for other in same if term.width == 1 and isinstance(other.covariance, Scaled)]
     if held:
@@ -137,7 +136,7 @@ def placements(small: Fit, large: Fit) -> list[Placed] | None:
     found: list[list[tuple[int, Array]]] = [[] for _ in terms]
     for i, term in enumerate(small.model.design.terms):
         for j, candidate in enumerate(terms):
-            A = _map(term, candidate)
+            A = columns_within(term, candidate)
             if A is not None and _fits(term, candidate, A):
                 found[j].append((i, A))
                 break
@@ -151,21 +150,6 @@ def placements(small: Fit, large: Fit) -> list[Placed] | None:
             return None
         placed.append(one)
     return placed
-
-
-def _map(term: RandomTerm, candidate: RandomTerm) -> Array | None:
-    """(k, r) how the columns of a term are combinations of those of a candidate with the same groups."""
-    if frozenset(term.group.variables) != frozenset(candidate.group.variables) or term.group.size != candidate.group.size:
-        return None
-    n = len(term.group.codes)
-    small, large = (np.ones((n, 1)) if one.z is None else one.z for one in (term, candidate))
-    size = np.sqrt(np.mean(large**2, axis=0))
-    A = np.linalg.lstsq(large / size, small, rcond=1e-10)[0] / size[:, None]
-    rest = np.abs(small - large @ A).max(axis=0)
-    if np.any(rest > SPANNED * np.abs(small).max(axis=0)):
-        return None
-    scale = np.abs(A) * size[:, None]
-    return np.where(scale > SPANNED * scale.max(axis=0), A, 0.0)
 
 
 def _fits(term: RandomTerm, candidate: RandomTerm, A: Array) -> bool:

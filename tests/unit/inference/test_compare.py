@@ -135,6 +135,37 @@ class TestMixtures:
                 assert found.p <= found.naive + 1e-12
 
 
+@pytest.fixture(scope="module")
+def two(data: pd.DataFrame) -> pd.DataFrame:
+    return data.assign(b=np.where(data["a"] == data["a"].iloc[0], "yes", "no"))
+
+
+class TestSpecialCases:
+    """(1 | g) is a special case of (0 + b | g): the model is the one without it, and so are its tests."""
+
+    FORMULA = "y ~ x + (b || g)"
+
+    def test_the_variances_count_once(self, two: pd.DataFrame) -> None:
+        m0, m1 = ranef.lmm("y ~ x + (1 | g)", two), ranef.lmm(self.FORMULA, two)
+        table = ranef.compare(m0, m1, reference="asymptotic")
+        t = m0.deviance - m1.deviance
+        assert table["p_mixture"][1] == pytest.approx(0.5 * (chi2.sf(t, 1) + chi2.sf(t, 2)), abs=1e-9)
+        assert table["p_naive"][1] == pytest.approx(chi2.sf(t, 3), abs=1e-9) and table["df"][1] == 3
+
+    def test_every_random_term_can_be_tested(self, two: pd.DataFrame) -> None:
+        for formula in (self.FORMULA, "y ~ x + (1 | g) + (x | g)"):
+            table = ranef.ranova(ranef.lmm(formula, two), reference="asymptotic")
+            assert table["statistic"][1] == 0.0 and table["p_value"][1] == 1.0 and "the same" in table.notes[1]
+            assert 0.0 < table["p_value"][2] < table["p_naive"][2] <= 1.0
+
+    def test_the_fit_says_so(self, two: pd.DataFrame) -> None:
+        (found,) = (one for one in ranef.lmm(self.FORMULA, two).findings if one.code == "overlapping_random_terms")
+        assert found.evidence == {"term": "(1 | g)", "within": "(0 + b | g)"}
+        assert "overlapping_random_terms" in {one.code for one in ranef.describe(self.FORMULA, two).findings}
+        for apart in ("y ~ x + (x || g)", "y ~ x + (1 | g) + (0 + x | g) + (1 | h)", "y ~ x + (1 | g) + diag(0 + b | g)"):
+            assert "overlapping_random_terms" not in {one.code for one in ranef.lmm(apart, two).findings}
+
+
 class TestLikelihoods:
     def test_same_mean_by_reml_other_means_by_ml(self, data: pd.DataFrame) -> None:
         m0, m1, m2 = (ranef.lmm(f, data) for f in ("y ~ x + (1 | g)", "y ~ x + (x | g)", "y ~ x + a + (x | g)"))
