@@ -1,7 +1,7 @@
 """Corrections for multiple comparisons: p-values and critical values of a family of t tests.
 
 single-step   tukey, dunnett, dunnettx, mvt, scheffe, sidak, bonferroni: p-values and simultaneous intervals
-stepwise      holm, hochberg (family-wise), fdr, by (false discovery rate): p-values; their intervals are Bonferroni's
+stepwise      holm, hochberg, hommel (family-wise), fdr, by (false discovery rate): p-values; their intervals are Bonferroni's
 none          each test on its own
 
 Tukey: studentised range, exact for differences of independent means of equal precision, conservative else (Hayter 1984). dunnett
@@ -29,11 +29,11 @@ from ranef.means.studentized import range_tail
 Side = Literal["two-sided", "greater", "less"]
 WORDS = {
     "tukey": "Tukey", "dunnett": "Dunnett (multivariate t)", "dunnettx": "Dunnett (approximation)", "mvt": "multivariate t",
-    "scheffe": "Scheffé", "sidak": "Šidák", "bonferroni": "Bonferroni", "holm": "Holm", "hochberg": "Hochberg",
+    "scheffe": "Scheffé", "sidak": "Šidák", "bonferroni": "Bonferroni", "holm": "Holm", "hochberg": "Hochberg", "hommel": "Hommel",
     "fdr": "false discovery rate (Benjamini-Hochberg)", "by": "false discovery rate (Benjamini-Yekutieli)", "none": "none",
 }  # fmt: skip
 SPELLINGS = {"bh": "fdr", "šidák": "sidak", "scheffé": "scheffe", "hsd": "tukey", "bonf": "bonferroni"}
-STEPWISE = ("holm", "hochberg", "fdr", "by")
+STEPWISE = ("holm", "hochberg", "hommel", "fdr", "by")
 TOLERANCE = 1e-10
 DISTINCT = 24  # critical values for more different df than this are interpolated
 
@@ -151,14 +151,30 @@ def _single(tests: Comparisons, c: Array, df: Array) -> Array:
 
 
 def _stepwise(adjust: str, p: Array) -> Array:
-    """Holm (1979), Hochberg (1988), Benjamini and Hochberg (1995), Benjamini and Yekutieli (2001)."""
+    """Holm (1979), Hochberg (1988), Hommel (1988), Benjamini and Hochberg (1995), Benjamini and Yekutieli (2001)."""
     out, live = np.full(len(p), np.nan), np.flatnonzero(~np.isnan(p))
     m, order = len(live), live[np.argsort(p[live])]
+    if adjust == "hommel":
+        out[order] = _closed(p[order])
+        return out
     rank = np.arange(1, m + 1)
     factor = {"holm": m - rank + 1.0, "hochberg": m - rank + 1.0, "fdr": m / rank, "by": m / rank * np.sum(1.0 / rank)}[adjust]
     raised = factor * p[order]
     steps = np.maximum.accumulate(raised) if adjust == "holm" else np.minimum.accumulate(raised[::-1])[::-1]
     out[order] = np.minimum(steps, 1.0)
+    return out
+
+
+def _closed(p: Array) -> Array:
+    """(m,) Hommel's p-values of ascending p: the largest that Simes's test has for any set of hypotheses with the one in question.
+
+    Of the sets of size s that is the one with the s - 1 largest others, whose p is the least of s p_(k) / k.
+    """
+    out = p.copy()
+    for size in range(2, len(p) + 1):
+        largest = p[len(p) - size :]
+        others = np.min(size * largest[1:] / np.arange(2, size + 1))
+        out = np.maximum(out, np.minimum(size * np.minimum(p, largest[0]), others))
     return out
 
 

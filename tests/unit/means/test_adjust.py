@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import combinations
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -26,7 +28,7 @@ TESTS = family([2.3853792575949857, 4.567630619594772, 6.636661337308714, -1.1])
 @pytest.mark.parametrize("adjust", list(WORDS))
 def test_critical_value_is_where_p_is_alpha(adjust: str) -> None:
     c = critical_values(adjust, TESTS, 0.95)
-    if adjust in ("holm", "hochberg", "fdr", "by"):
+    if adjust in ("holm", "hochberg", "hommel", "fdr", "by"):
         np.testing.assert_allclose(c, critical_values("bonferroni", TESTS, 0.95))
         return
     at = family(c.tolist())
@@ -50,6 +52,24 @@ def test_stepwise_methods_by_their_definition() -> None:
     np.testing.assert_allclose(p_values("by", tests), np.minimum(np.array([0.02, 0.04, 0.04, 0.02]) * harmonic, 1))
     np.testing.assert_allclose(p_values("bonferroni", tests), 4 * p)
     np.testing.assert_allclose(p_values("sidak", tests), 1 - (1 - p) ** 4)
+
+
+def test_hommel_as_in_r() -> None:
+    """p.adjust(p, "hommel") of R 4.2."""
+    p = np.array([0.021, 0.012, 0.033, 0.049, 0.3, 0.025])
+    tests = family(stats.t.isf(p / 2, 45).tolist())
+    np.testing.assert_allclose(p_values("hommel", tests), [0.196 / 3, 0.055, 0.0735, 0.098, 0.3, 0.0735])
+
+
+@given(st.lists(st.floats(-8, 8), min_size=2, max_size=5))
+def test_hommel_closes_simes_tests(statistic: list[float]) -> None:
+    """The adjusted p-value of a hypothesis is the largest p that Simes's test gives to a set with it."""
+    tests = family(statistic)
+    p, m = p_values("none", tests), len(statistic)
+    sets = [list(places) for size in range(1, m + 1) for places in combinations(range(m), size)]
+    simes = {tuple(s): min(len(s) * x / (k + 1) for k, x in enumerate(sorted(p[s]))) for s in sets}
+    expected = [max(value for s, value in simes.items() if i in s) for i in range(m)]
+    np.testing.assert_allclose(p_values("hommel", tests), expected)
 
 
 @given(st.lists(st.floats(-8, 8), min_size=2, max_size=6), st.floats(3, 500))
