@@ -119,11 +119,10 @@ class Hypotheses:
         terms = self.terms
         if not terms.spanning:
             return self._own_columns(term)
-        own = self._functions(term)
-        above = [self._functions(other) for other in terms.terms if other.contains(term, self.style)]
-        if above:
-            own = own - _projection(np.hstack(above), own)
-        space = _orthonormal(own)
+        containing = [other for other in terms.terms if other.contains(term, self.style)]
+        own = self._functions([term, *containing])
+        left = own - _projection(self._functions(containing), own)
+        space = _orthonormal(left, least=ZERO * np.linalg.norm(own))
         plain = terms.full.T[:, terms.owner == terms.terms.index(term)]
         rows = space @ (space.T @ plain)
         if rows.shape[1] != space.shape[1] or np.linalg.matrix_rank(rows) < space.shape[1]:
@@ -132,15 +131,17 @@ class Hypotheses:
 
     @cached_property
     def _full_columns(self) -> Array:
-        """(r, P) the full columns in the orthonormal basis."""
-        return self.basis @ np.linalg.pinv(self.terms.coded) @ self.terms.full
+        """(r, P) the full columns in the orthonormal basis. That of an empty cell is a sum that cancels: zero, not its rounding."""
+        plain = self.basis @ np.linalg.pinv(self.terms.coded)
+        full = plain @ self.terms.full
+        summands = np.linalg.norm(plain, axis=0) @ np.abs(self.terms.full)
+        return np.where(np.linalg.norm(full, axis=0) > ALIASED * summands, full, 0.0)
 
-    def _functions(self, term: Term) -> Array:
-        """(P, d) a basis of the estimable functions that involve the term and the terms that contain it only."""
+    def _functions(self, inside: Sequence[Term]) -> Array:
+        """(P, d) a basis of the estimable functions that involve these terms only."""
         full, outside = self._full_columns, np.ones(self.terms.full.shape[1], dtype=bool)
-        for other in self.terms.terms:
-            if other is term or other.contains(term, self.style):
-                outside[other.cells] = False
+        for term in inside:
+            outside[term.cells] = False
         size = np.linalg.norm(full, axis=0)
         return full.T @ _null_space((full / np.where(size > 0, size, 1.0))[:, outside].T)
 
@@ -183,9 +184,10 @@ def _null_space(matrix: Array) -> Array:
     return rows[rank:].T
 
 
-def _orthonormal(columns: Array) -> Array:
+def _orthonormal(columns: Array, least: float = 0.0) -> Array:
+    """A basis of what the columns span, without directions in which they are shorter than `least` or than rounding."""
     left, values, _ = np.linalg.svd(columns, full_matrices=False)
-    return left[:, values > ZERO * max(values[0], 1e-300)] if len(values) else left
+    return left[:, values > max(ZERO * values[0], least, 1e-300)] if len(values) else left
 
 
 def _projection(onto: Array, columns: Array) -> Array:

@@ -7,6 +7,7 @@ import itertools
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.linalg import null_space, orth
 from tests.unit.inference.examples import crossed
 
 import ranef
@@ -117,6 +118,58 @@ def test_an_empty_cell_takes_a_degree_of_freedom_from_the_interaction() -> None:
     for table in tables[1:]:
         np.testing.assert_allclose(table["statistic"], tables[0]["statistic"], rtol=1e-6)
         np.testing.assert_allclose(table["den_df"], tables[0]["den_df"], rtol=1e-4)
+
+
+def third(data: pd.DataFrame, terms: list[str], term: str) -> tuple[int, float]:
+    """Numerator df and F of type III of a regression of y, by SAS's parameters written out: a column for each cell of each term.
+
+    Estimable functions are the rows of these columns. Those that involve the term and the terms that contain it only, and are
+    orthogonal to those that involve the latter only, are tested.
+    """
+
+    def columns(text: str) -> np.ndarray:
+        names = text.split(":")
+        cells = data[[n for n in names if n != "x"]].agg("".join, axis=1) if names != ["x"] else pd.Series("", data.index)
+        made = pd.get_dummies(cells).to_numpy(float)
+        return made * data[["x"]].to_numpy() if "x" in names else made
+
+    def contains(outer: str, inner: str) -> bool:
+        a, b = set(outer.split(":")), set(inner.split(":"))
+        return a > b and ("x" in a) == ("x" in b)
+
+    blocks = {text: columns(text) for text in terms}
+    D = np.hstack([np.ones((len(data), 1)), *blocks.values()])
+    owner = np.concatenate([[""], *([text] * block.shape[1] for text, block in blocks.items())])
+
+    def functions(inside: list[str]) -> np.ndarray:
+        if not inside:
+            return np.zeros((D.shape[1], 0))
+        return orth(D.T @ null_space(D[:, ~np.isin(owner, inside)].T, rcond=1e-9), rcond=1e-9)
+
+    above = [text for text in terms if contains(text, term)]
+    own, upper = functions([term, *above]), functions(above)
+    left, sizes, _ = np.linalg.svd(own - upper @ (upper.T @ own), full_matrices=False)
+    L = left[:, sizes > 1e-7].T
+    inverse = np.linalg.pinv(D.T @ D, rcond=1e-11)
+    beta = inverse @ D.T @ data["y"].to_numpy()
+    df = len(data) - np.linalg.matrix_rank(D)
+    noise = np.sum((data["y"].to_numpy() - D @ beta) ** 2) / df
+    return len(L), (L @ beta) @ np.linalg.solve(L @ inverse @ L.T, L @ beta) / len(L) / noise
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("formula", ["a*b*x", "a*b*c", "a*b + a*c + x"])
+def test_type_three_with_empty_cells_is_that_of_the_cells_written_out(formula: str, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    n = 44
+    data = pd.DataFrame({name: rng.choice(list(levels), n) for name, levels in {"a": "pqr", "b": "uvwz", "c": "klm"}.items()})
+    data = data[(data["a"] != "r") | (data["b"] != "u")].assign(x=lambda d: rng.normal(3, 2, len(d)), y=lambda d: rng.normal(size=len(d)))
+    table = ranef.lm(f"y ~ {formula}", data).anova(3)
+    terms = [text for text in table["term"] if text != "Residuals"]
+    for text, num_df, statistic in zip(terms, table["num_df"], table["statistic"], strict=False):
+        expected = third(data, terms, text)
+        assert num_df == expected[0], text
+        np.testing.assert_allclose(statistic, expected[1], rtol=1e-6, err_msg=text)
 
 
 def test_rows_are_estimable() -> None:
