@@ -57,10 +57,6 @@ class Estimates(Protocol):
     def terms(self) -> tuple[frozenset[str], ...]:
         """The fixed terms as sets of predictors."""
 
-    @property
-    def weights(self) -> Array | None:
-        """(n,) how much each row counts where cells are weighted."""
-
     def df(self, L: Array) -> Array: ...
     def test(self, L: Array) -> FTest:
         """The F test of L beta = 0."""
@@ -143,10 +139,6 @@ class FitEstimates:
     @cached_property
     def terms(self) -> tuple[frozenset[str], ...]:
         return base_terms(self.fit.model.schema, self.predictors)
-
-    @property
-    def weights(self) -> Array | None:
-        return self.fit.model.design.weights if self.data is None else None
 
     def df(self, L: Array) -> Array:
         return self.denominator.df(L)

@@ -99,7 +99,7 @@ class Grid:
 
     @cached_property
     def counts(self) -> Array:
-        """(g,) rows of each cell (their weights, where the model has some); reduced predictors do not divide cells."""
+        """(g,) rows of each cell; reduced predictors do not divide cells."""
         divide = [name for name in self.names if self.reduced.get(name) is None]
         cell = np.zeros(self._rows, dtype=np.int64)
         live, stride = np.ones(self._rows, dtype=bool), 1
@@ -108,8 +108,7 @@ class Grid:
             live &= place >= 0
             cell += stride * np.maximum(place, 0)
             stride *= len(self.levels[name])
-        weights = self.estimates.weights
-        found = np.bincount(cell[live], weights=None if weights is None else weights[live], minlength=stride)
+        found = np.bincount(cell[live], minlength=stride)
         index, stride = np.zeros(self.size, dtype=np.int64), 1
         for name in divide:
             index += stride * self.codes[name]

@@ -59,6 +59,17 @@ def test_weights_by_their_definition(fit: ranef.Fit, data: pd.DataFrame, weights
     assert ranef.emmeans(fit, "a", weights=weights)["estimate"][0] == pytest.approx(expected, rel=1e-12)
 
 
+@pytest.mark.parametrize("weights", ["proportional", "cells"])
+def test_precision_weights_do_not_count_as_rows(data: pd.DataFrame, weights: str) -> None:
+    """As in emmeans: how precise a row is says nothing about how common its cell is."""
+    m = ranef.lmm("y ~ a + b + (1 | id)", data, precision_weights=np.linspace(0.2, 5.0, len(data)))
+    rows = data if weights == "proportional" else data[data.a == "x"]
+    shares = rows["b"].value_counts(normalize=True)
+    predicted = m.predict(pd.DataFrame({"a": "x", "b": list(shares.index)}), re="population")
+    expected = np.average(predicted, weights=shares)
+    assert ranef.emmeans(m, "a", weights=weights)["estimate"][0] == pytest.approx(expected, rel=1e-12)
+
+
 def test_show_lists_what_is_averaged_over(fit: ranef.Fit, data: pd.DataFrame) -> None:
     table = ranef.emmeans(fit, "a", weights="show")
     assert sum(table["count"]) == len(data)
