@@ -122,7 +122,7 @@ class Hypotheses:
         containing = [other for other in terms.terms if other.contains(term, self.style)]
         own = self._functions([term, *containing])
         left = own - _projection(self._functions(containing), own)
-        space = _orthonormal(left, least=ZERO * np.linalg.norm(own))
+        space = _orthonormal(left, least=ZERO * float(np.linalg.norm(own)))
         plain = terms.full.T[:, terms.owner == terms.terms.index(term)]
         rows = space @ (space.T @ plain)
         if rows.shape[1] != space.shape[1] or np.linalg.matrix_rank(rows) < space.shape[1]:

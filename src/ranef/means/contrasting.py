@@ -19,6 +19,7 @@ from ranef.schema.frames import nearest
 from ranef.schema.values import level_text
 
 KEEP = "keep"  # the families stay as they are
+ROUNDING = 1e-12  # a sum below this share of its terms is rounding
 
 
 @dataclass(frozen=True)
@@ -58,9 +59,11 @@ def contrasted(functions: Functions, request: Request) -> Functions:
 
 
 def _product(C: Array, L: Array) -> Array:
-    """C L, where a row of L that is not known spoils only the contrasts that use it."""
+    """C L, where a row of L that is not known spoils only the contrasts that use it, and what cancels is zero, not its rounding."""
     bad = np.asarray(np.isnan(L).any(axis=1))
-    out = C @ np.where(bad[:, None], 0.0, L)
+    known = np.where(bad[:, None], 0.0, L)
+    out = C @ known
+    out[np.abs(out) <= ROUNDING * (np.abs(C) @ np.abs(known))] = 0.0
     out[(np.abs(C) @ bad) > 0] = np.nan
     return out
 

@@ -59,8 +59,8 @@ def _row(family: Functions, C: Array) -> dict[str, Any]:
 def effect_contrasts(family: Functions, effect: tuple[str, ...]) -> Array:
     """(c, m) products of differences of the levels of each factor of the effect, averaged over the levels of the others.
 
-    Differences are consecutive ones; where cells are missing all pairs of levels are compared, so that every estimable one is
-    found.
+    Differences are those from the first level, so that Satterthwaite's df, which depend on the rows, are those of type III; where
+    cells are missing all pairs of levels are compared, so that every estimable one is found.
     """
     averaged = replace(family, by=())
     levels = {name: list(dict.fromkeys(averaged.labels[name])) for name in effect}
@@ -77,9 +77,9 @@ def effect_contrasts(family: Functions, effect: tuple[str, ...]) -> Array:
     return table[whole][:, place] / count[place]
 
 
-def _differences(k: int, consecutive: bool) -> Array:
-    pairs = [(i, i + 1) for i in range(k - 1)] if consecutive else list(combinations(range(k), 2))
+def _differences(k: int, complete: bool) -> Array:
+    pairs = [(0, j) for j in range(1, k)] if complete else list(combinations(range(k), 2))
     out = np.zeros((len(pairs), k))
     for row, (i, j) in enumerate(pairs):
-        out[row, i], out[row, j] = 1.0, -1.0
+        out[row, i], out[row, j] = -1.0, 1.0
     return out

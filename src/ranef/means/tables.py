@@ -67,8 +67,8 @@ class Columns:
             method = applicable(asked, family)
             half[rows] = critical_values(method, family, self.level) * f.se[rows]
             self._note(method, family, asked)
-        low = f.eta - half if self.side != "less" else np.full(len(f), -np.inf)
-        high = f.eta + half if self.side != "greater" else np.full(len(f), np.inf)
+        low = f.eta - (half if self.side != "less" else np.where(np.isnan(half), np.nan, np.inf))
+        high = f.eta + (half if self.side != "greater" else np.where(np.isnan(half), np.nan, np.inf))
         ends = np.sort(np.array([f.scale.shown(low), f.scale.shown(high)]), axis=0)
         return {"conf_low": ends[0], "conf_high": ends[1]}
 

@@ -163,7 +163,9 @@ def test_type_three_with_empty_cells_is_that_of_the_cells_written_out(formula: s
     rng = np.random.default_rng(seed)
     n = 44
     data = pd.DataFrame({name: rng.choice(list(levels), n) for name, levels in {"a": "pqr", "b": "uvwz", "c": "klm"}.items()})
-    data = data[(data["a"] != "r") | (data["b"] != "u")].assign(x=lambda d: rng.normal(3, 2, len(d)), y=lambda d: rng.normal(size=len(d)))
+    data = data[(data["a"] != "r") | (data["b"] != "u")].assign(
+        x=lambda d: rng.normal(3, 2, len(d)), y=lambda d: rng.normal(size=len(d))
+    )
     table = ranef.lm(f"y ~ {formula}", data).anova(3)
     terms = [text for text in table["term"] if text != "Residuals"]
     for text, num_df, statistic in zip(terms, table["num_df"], table["statistic"], strict=False):

@@ -70,6 +70,24 @@ def test_precision_weights_do_not_count_as_rows(data: pd.DataFrame, weights: str
     assert ranef.emmeans(m, "a", weights=weights)["estimate"][0] == pytest.approx(expected, rel=1e-12)
 
 
+@pytest.mark.parametrize("ddf", ["satterthwaite", "kenward-roger"])
+def test_joint_tests_of_all_cells_are_type_three(data: pd.DataFrame, ddf: str) -> None:
+    """The same hypothesis has the same denominator df, which Satterthwaite's method takes from the rows."""
+    m = ranef.lmm("y ~ a * b + (a | id)", data)
+    joint, anova = ranef.emmeans(m, ["a", "b"], ddf=ddf).joint_tests(), m.anova(3, ddf=ddf)
+    for column in ("num_df", "den_df", "statistic", "p_value"):
+        np.testing.assert_allclose(joint[column], anova[column], rtol=1e-6, err_msg=column)
+
+
+def test_a_contrast_that_the_model_makes_zero_has_no_test(data: pd.DataFrame) -> None:
+    """Interaction contrasts of an additive model are zero for any data; what rounding leaves of them is not tested."""
+    m = ranef.lmm("y ~ a + b + age + (1 | id)", data)
+    table = ranef.emmeans(m, ["a", "b"]).contrast(interaction=["consec", "eff"])
+    np.testing.assert_array_equal(table["estimate"], 0.0)
+    np.testing.assert_array_equal(table["std_error"], 0.0)
+    assert np.isnan(table["statistic"]).all() and np.isnan(table["p_value"]).all()
+
+
 def test_show_lists_what_is_averaged_over(fit: ranef.Fit, data: pd.DataFrame) -> None:
     table = ranef.emmeans(fit, "a", weights="show")
     assert sum(table["count"]) == len(data)
@@ -155,6 +173,7 @@ def test_empty_cells_are_not_estimable() -> None:
     m = ranef.lm("y ~ a * b", data)
     means = ranef.emmeans(m, ["a", "b"])
     assert np.isnan(means["estimate"]).tolist() == [False] * 5 + [True]
+    assert [np.isnan(x) for x in means.confint(side="less")["conf_low"]] == [False] * 5 + [True]
     pairs = means.contrast()
     assert np.isnan(pairs["p_value"]).sum() == 5
     assert "family of 5 means" in pairs.adjustment
