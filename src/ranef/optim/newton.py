@@ -23,6 +23,10 @@ DECREMENT = 1e-10  # g'H^-1 g / 2, in units of the deviance
 DECREMENT_DEAR = 1e-8  # the same where the exact Hessian is dear: the last step, which is still taken, leaves about the square
 ROUNDING = 1e-6  # values are not trusted to tell differences below this, where gradients still can
 FLAT = 1e-9  # a scaled eigenvalue below this is zero: the direction is not identified
+SADDLE = 1e-6  # a negative eigenvalue nearer to zero is rounding
+LEVEL = (
+    1e-3  # a curvature below this, per squared size of the parameter, is none: steps must not follow what rounding makes of zero
+)
 IDENTIFIED = 1e-6  # a scaled eigenvalue above this is trusted for the last step
 ZERO = 1e-9  # a parameter below this share of the largest, after the last step, is zero
 NEAR = 1e-4  # a decrement below this makes the exact Hessian worth its price: the next step is likely the last
@@ -127,18 +131,18 @@ def polished(at: Evaluation, model: Model) -> Evaluation:
 def units(at: Evaluation) -> Array:
     """(q,) the scale of each parameter: what makes the diagonal of the Hessian one."""
     assert at.hessian is not None
-    return 1.0 / np.sqrt(np.maximum(np.abs(at.hessian.diagonal()), 1e-12 / (1.0 + at.theta * at.theta)))
+    return 1.0 / np.sqrt(np.maximum(np.abs(at.hessian.diagonal()), LEVEL / (1.0 + at.theta * at.theta)))
 
 
 def _bent(values: Array, vectors: Array, slope: Array, unit: Array) -> Model:
     """The step with absolute eigenvalues; along negative curvature it has at least unit length, or saddles would hold it."""
     along = vectors.T @ slope
     step = -along / np.maximum(np.abs(values), FLAT)
-    downward = values < -FLAT
+    downward = values < -SADDLE
     short = downward & (np.abs(step) < 1.0)
     step[short] = np.where(along[short] > 0, -1.0, 1.0)
-    flat = np.abs(values) <= FLAT
-    step[flat] = np.clip(step[flat], -1.0, 1.0)
+    flat = (values <= FLAT) & ~downward
+    step[flat] = np.where(np.abs(along[flat]) > DECREMENT, np.clip(step[flat], -1.0, 1.0), 0.0)
     return Model((vectors @ step) * unit, 0.5 * float(np.abs(along * step).sum()), bool(downward.any()))
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from tests.unit.optim.toys import Toy, criterion, growth
 
+import ranef
 from ranef.core.oracle import oracle_problem
 from ranef.optim import minimise
 from ranef.optim.newton import descend
@@ -24,6 +26,24 @@ def test_a_false_zero_is_left() -> None:
     found = descend(Trace(toy), toy.first)
     assert found.converged and found.saddle
     assert abs(found.at.theta[0]) == pytest.approx(2, abs=1e-5)
+
+
+@pytest.mark.parametrize("seed", [21, 33, 44])
+def test_rounding_of_a_flat_direction_leads_nowhere(seed: int) -> None:
+    """Fixed effects of the groups leave REML nothing to say of random intercepts: their variance must not run away."""
+    rng = np.random.default_rng(seed)
+    g, o, x = rng.integers(0, 6, 60), rng.integers(0, 4, 60), rng.normal(size=60)
+    y = x + 10 * rng.normal(size=(6, 4))[g, o] + 3 * rng.normal(size=60)
+    levels = pd.Categorical.from_codes(o, list("smlx"), ordered=True)
+    data = pd.DataFrame({"y": y, "x": x, "g": [f"g{i}" for i in g], "o": levels})
+    m = ranef.lmm("y ~ g + x + (o | g)", data)
+    oracle, theta = oracle_problem(m.model.design, reml=True), m.theta
+    assert m.status != "not converged" and theta.max() < 100
+    assert m.deviance == pytest.approx(oracle.evaluate(theta, 0).value, abs=1e-8)
+    larger = theta + np.eye(len(theta))[0]  # of the intercepts, on which nothing depends
+    assert m.deviance == pytest.approx(oracle.evaluate(larger, 0).value, abs=1e-6)
+    around = [oracle.evaluate(theta + 0.1 * rng.normal(size=len(theta)), 0).value for _ in range(50)]
+    assert m.deviance < min(around) + 1e-6
 
 
 def test_a_true_zero_is_kept() -> None:
