@@ -16,7 +16,7 @@ Both denominators are the exact standard deviations at the given variances: Var(
 Var(V P y) = sigma^2 V P V. Without random effects the two levels agree, and the kinds are R's `residuals`,
 `residuals(type="pearson")`, `rstandard` and `rstudent`. Elsewhere they are called:
 
-    lme4           residuals, residuals(type="pearson"), rstandard, hatvalues
+    lme4           residuals, residuals(type="pearson"), rstudent for "standardised", hatvalues; it has nothing for "studentised"
     nlme           "response"; "pearson" is ours over sigma
     PROC MIXED     Resid; PearsonResid is ours over sigma; StudentResid; RStudent with the option INFLUENCE
 

@@ -118,3 +118,9 @@ def test_leverage_and_residuals_are_those_of_lme4(case_id: str) -> None:
     compare.checksum(hat_values(fit), theirs["leverage"], "leverage", rel=1e-5)
     compare.checksum(residuals(fit, "pearson"), theirs["residuals_pearson"], "pearson", rel=1e-5, floor=1e-5 * fit.sigma)
     compare.checksum(residuals(fit, "pearson") / fit.sigma, theirs["residuals_scaled"], "scaled", rel=1e-5, floor=1e-5)
+
+
+def test_what_lme4_calls_rstudent_is_standardised() -> None:
+    """lme4 1.1-31: rstudent(lmer(Reaction ~ Days + (Days | Subject), sleepstudy))[c(1, 57, 180)]."""
+    fit = ranef.lmm("Reaction ~ Days + (Days | Subject)", ranef.datasets.load("sleepstudy"))
+    np.testing.assert_allclose(fit.residuals("standardised").iloc[[0, 56, 179]], [-0.1826538, 5.5270053, -0.2490211], atol=1e-5)
