@@ -19,6 +19,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.linalg import lapack
 
 from ranef.core.gram import Gram
 from ranef.covariance.base import Array
@@ -43,12 +44,11 @@ class Balance:
         block, r = gram.layout.blocks[0], gram.rank
         if len(lower) != 1 or len(block.parts) != 1 or block.parts[0].covariance.word != "un":
             return None
-        diagonal = np.abs(inverse[0] @ lower[0]).diagonal()
-        if (diagonal < 0.5).any():
+        if ((inverse[0] @ lower[0]).diagonal() < 0.5).any():
             return None
         N = _products(E[:, :, :r])
-        own = np.einsum("aarr->ar", N)
-        if r and np.any(own[None] - np.einsum("abtr,abtr->abr", N, N) > EXACT * (1.0 + own[None])):
+        own = N.diagonal(0, 0, 1).diagonal(0, 0, 1)  # (k, r)
+        if (own - np.add.reduce(N * N, axis=2) > EXACT * (1.0 + own)).any():
             return None
         return cls(inverse[0].T, block.levels, round(float(own.sum()) / block.width), N, rest[:r, :r])
 
@@ -65,7 +65,7 @@ class Balance:
         turn = -(rest[r] + flat[:, r] @ flat)  # -X'y where X'X = I
         turn[r] = 1.0
         residuals = (flat @ turn).reshape(-1, k)
-        d, V = np.linalg.eigh(residuals.T @ residuals)
+        d, V, _ = lapack.dsyevd(residuals.T @ residuals)
         within = float(turn @ rest @ turn)
         if M <= 0 or f <= 0 or not within > 0.0:
             return None

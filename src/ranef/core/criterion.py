@@ -10,6 +10,7 @@ n log(2 pi sigma^2) + s / sigma^2 takes the place of n (1 + log(2 pi s / n)), nu
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -190,9 +191,9 @@ class Criterion:
     def value(self, pieces: Pieces) -> float:
         s = max(pieces.gls.pwrss, SMALLEST)
         if self.scale is None:
-            misfit = self.nu * (1.0 + float(np.log(2.0 * np.pi * s / self.nu)))
+            misfit = self.nu * (1.0 + math.log(2.0 * math.pi * s / self.nu))
         else:
-            misfit = self.nu * float(np.log(2.0 * np.pi * self.scale**2)) + s / self.scale**2
+            misfit = self.nu * math.log(2.0 * math.pi * self.scale**2) + s / self.scale**2
         d = pieces.logdet_u + misfit + self.constant
         return d + pieces.gls.logdet_x if self.reml else d
 

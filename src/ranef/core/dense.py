@@ -19,7 +19,7 @@ from scipy.linalg import block_diag, lapack, solve
 from scipy.linalg.blas import dsyrk, dtrsm
 
 from ranef.core.gram import Gram
-from ranef.core.moments import Full
+from ranef.core.moments import Full, scalar_pieces
 from ranef.core.pieces import Gls, LinAlgError, Pieces
 from ranef.covariance.base import Array
 
@@ -72,19 +72,21 @@ class Dense:
             rows = slice(self.offsets[f], self.offsets[f + 1])
             T[rows] = (lam.T @ self.right.T[rows].reshape(block.levels, block.width, c)).reshape(-1, c)
         K = dsyrk(1.0, T, trans=1, lower=1)
-        K[np.arange(c), np.arange(c)] += 1.0
+        K.T.ravel()[:: c + 1] += 1.0  # a view: K is column-major
         L, info = lapack.dpotrf(K, lower=1, clean=0, overwrite_a=1)
         if info:
             raise LinAlgError("I + T'T is not positive definite")
-        logdet = 2.0 * float(np.log(np.diag(L)).sum())
+        logdet = 2.0 * float(np.add.reduce(np.log(L.diagonal())))
         if order == 0:
             Y = dtrsm(1.0, L, self.right[:, q:], lower=1)
             return Pieces(logdet, Gls.of(self.rest + Y.T @ Y))
         Y = dtrsm(1.0, L, self.right, lower=1)
         full = Y.T @ Y
         gls = Gls.of(self.rest + full[q:, q:])
-        at = Full(self.gram.layout, self.spans, full[:q, :q], full[:q, q:] @ gls.rotation())
-        return at.pieces(logdet, gls, order)
+        M, B = full[:q, :q], full[:q, q:] @ gls.rotation()
+        if all(block.width == 1 for block in self.gram.layout.blocks):
+            return scalar_pieces(self.offsets[:-1], M, B, logdet, gls, order)
+        return Full(self.gram.layout, self.spans, M, B).pieces(logdet, gls, order)
 
     def saturated(self) -> Array:
         """(r+1, r+1) what the random columns leave of [X y]'[X y]."""

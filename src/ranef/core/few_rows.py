@@ -17,21 +17,21 @@ from ranef.design import Design
 class Joint:
     """[X y Z_1 Z_2 ...], and where the columns of each term stand."""
 
-    values: Array  # (n, p + 1 + columns of Z)
+    values: Array  # (n, p + 1 + columns of Z), column-major: sums over rows run along the memory
     terms: tuple[slice, ...]
 
     @classmethod
     def of(cls, design: Design) -> Joint:
         y = design.y if design.offset is None else design.y - design.offset
-        parts, terms = [design.X, y[:, None]], []
+        parts, terms = [design.X.T, y[None]], []
         at = len(design.names) + 1
         for term in design.terms:
             stop = at if term.z is None else at + term.width
             terms.append(slice(at, stop))
             if term.z is not None:
-                parts.append(term.z)
+                parts.append(term.z.T)
             at = stop
-        return cls(np.concatenate(parts, axis=1), tuple(terms))
+        return cls(np.concatenate(parts).T, tuple(terms))
 
 
 def standardise_at_once(design: Design, layout: Layout) -> Standard | None:
@@ -55,7 +55,7 @@ def standardise_at_once(design: Design, layout: Layout) -> Standard | None:
     return Standard(
         design, layout, tuple(range(p)), center[:p], scale[:p], upper, np.zeros((p, 0)), None, shift, float(scale[p]),
         tuple(z_center for z_center, _ in own), tuple(z_scale for _, z_scale in own), constants,
-        A[:, [*range(p), *range(p + 1, A.shape[1])]],
+        A.T[[*range(p), *range(p + 1, A.shape[1])]].T,
     )  # fmt: skip
 
 
@@ -75,11 +75,9 @@ def _centers(design: Design, joint: Joint) -> tuple[Array, Array, tuple[int | No
 
 def _scales(A: Array, design: Design, top: Array, places: tuple[slice, ...], constants: tuple[int | None, ...]) -> Array:
     """Root mean squares of centred columns, one for columns of zeros; ones stay ones."""
-    top[top == 0.0] = np.inf
-    unit = A / top
+    unit = A / np.where(top > 0.0, top, 1.0)
     unit *= unit
-    scale = np.sqrt(np.add.reduce(unit, axis=0) / len(A))
-    scale *= np.where(np.isinf(top), 0.0, top)
+    scale = top * np.sqrt(np.add.reduce(unit, axis=0) / len(A))
     scale[scale == 0.0] = 1.0
     for term, at, constant in zip(design.terms, places, constants, strict=True):
         if term.z is not None:

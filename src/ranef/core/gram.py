@@ -175,7 +175,7 @@ def response_and_fixed(standard: Standard, rows: slice) -> Array:
     """(n, r+1) [X_s y_s], X_s before R^-1 unless it is orthonormal."""
     r = standard.rank
     y = standard.response(standard.design.y, rows)
-    out = np.empty((len(y), r + 1))
+    out = standard.empty(len(y), r + 1)
     standard.fill_fixed(out, rows)
     out[:, r] = y
     return out
@@ -190,7 +190,7 @@ def block_columns(standard: Standard, block: Block, rows: slice, root: Array | N
     terms = standard.design.terms
     if block.width == 1 and terms[block.parts[0].term].z is None:
         return None if root is None else root[rows, None]
-    out = np.empty((len(block_codes(standard.design, block)[rows]), block.width))
+    out = standard.empty(len(block_codes(standard.design, block)[rows]), block.width)
     for part in block.parts:
         standard.fill_random(out, part.columns.start, part.term, rows)
     if root is not None:
@@ -228,9 +228,9 @@ def _nested_products(kernels: ModuleType, codes: Index, size: int, own: Array | 
 def _decorrelated(raw: Gram) -> Gram:
     """X_s R^-1 and z_s R_f^-1 on the small side."""
     standard, r = raw.standard, raw.rank
-    right = np.eye(r + 1)
-    if standard.orthonormal is None and r:
-        right[:r, :r] = lapack.dtrtri(standard.upper, lower=0)[0]
+    right = np.zeros((r + 1, r + 1))
+    right[r, r] = 1.0
+    right[:r, :r] = lapack.dtrtri(standard.upper, lower=0)[0] if standard.orthonormal is None and r else np.eye(r)
     ww = right.T @ raw.ww @ right
     roots = tuple(_average_root(zz, block, raw.nobs) for zz, block in zip(raw.zz, raw.layout.blocks, strict=True))
     lefts = [lapack.dtrtri(root, lower=0)[0] for root in roots]

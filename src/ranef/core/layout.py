@@ -146,8 +146,8 @@ class Layout:
         return np.where(self.diagonal, 0.5, 1.0)[:, None, None]
 
     @cached_property
-    def _spans(self) -> tuple[tuple[Part, slice, NDArray[np.intp], NDArray[np.intp]], ...]:
-        """Each part with its stretch of the directions and its own entries (a, b)."""
+    def spans(self) -> tuple[tuple[Part, slice, NDArray[np.intp], NDArray[np.intp]], ...]:
+        """Each part in the order of theta, with its stretch of the directions and its own entries (a, b), a >= b."""
         out, at = [], 0
         for _, part in self.parts:
             rows, columns = np.nonzero(np.tril(part.covariance.support()))
@@ -159,7 +159,7 @@ class Layout:
     def _quadratic(self) -> tuple[Array | None, ...]:
         """(K, q, q) d2 omega / d theta2 of the parts in which it is constant, because Lambda is linear in theta."""
         out: list[Array | None] = []
-        for part, _, rows, columns in self._spans:
+        for part, _, rows, columns in self.spans:
             if not is_linear(part.covariance) or part.covariance.size * part.covariance.k**2 > LARGE:
                 out.append(None)
                 continue
@@ -173,7 +173,7 @@ class Layout:
         if len(self.parts) == 1 and self._quadratic[0] is not None:
             return (self._quadratic[0] @ theta[: self.size]).T
         out = np.zeros((self.size, len(self.directions[0])))
-        for (part, span, rows, columns), constant in zip(self._spans, self._quadratic, strict=True):
+        for (part, span, rows, columns), constant in zip(self.spans, self._quadratic, strict=True):
             own = theta[part.theta]
             if constant is not None:
                 out[part.theta, span] = (constant @ own).T
@@ -187,7 +187,7 @@ class Layout:
     def curvature(self, theta: Array, weights: Array) -> Array:
         """(q, q) sum over directions of weights_d d2 omega_d / d theta2."""
         out = np.zeros((self.size, self.size))
-        for (part, span, rows, columns), constant in zip(self._spans, self._quadratic, strict=True):
+        for (part, span, rows, columns), constant in zip(self.spans, self._quadratic, strict=True):
             own = theta[part.theta]
             q = len(own)
             if constant is not None:

@@ -62,6 +62,24 @@ class Full:
         return h, e, y
 
 
+def scalar_pieces(starts: Sequence[int], M: Array, B: Array, logdet: float, gls: Gls, order: int) -> Pieces:
+    """The pieces where each level has one effect, so that Omega_f is a number and E_f the identity: sums over the tiles of M * A.
+
+    The rows of block f are those from starts[f] to the next one.
+    """
+    t = np.add.reduceat(M.diagonal(), starts)
+    F = np.add.reduceat(B[:, :, None] * B[:, None, :], starts, axis=0)
+    if order == 1:
+        return Pieces(logdet, gls, t, F)
+    fixed, rest = B[:, :-1], B[:, -1]
+    tables = np.empty((3, *M.shape))
+    tables[0] = M
+    np.matmul(fixed, fixed.T, out=tables[1])
+    np.multiply(rest[:, None], rest, out=tables[2])
+    tables *= M
+    return Pieces(logdet, gls, t, F, *np.add.reduceat(np.add.reduceat(tables, starts, axis=1), starts, axis=2))
+
+
 def direction_traces(layout: Layout, totals: Mapping[int, Array]) -> Array:
     """(K,) tr E_d total_f from the sums of the diagonal tiles of each block."""
     f, a, b = layout.directions

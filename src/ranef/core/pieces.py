@@ -18,6 +18,7 @@ docs/explanation/likelihood.md, eq. 5-13.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,7 +51,7 @@ class Gls:
         white = blas.dtrsv(lower, W[:r, r], lower=1)  # not LAPACK's dtrtrs, which wakes threads at any size
         gamma = blas.dtrsv(lower, white, lower=1, trans=1)
         pwrss = float(W[r, r] - white @ white)
-        return cls(lower, gamma, pwrss, 2.0 * float(np.log(lower.diagonal()).sum()))
+        return cls(lower, gamma, pwrss, 2.0 * sum(map(math.log, lower.diagonal().tolist())))
 
     def rotation(self) -> Array:
         """(r+1, r+1) right factor that turns Z'V^-1[X y] into B."""
@@ -150,7 +151,8 @@ def differentiate(pieces: Pieces, nu: int, reml: bool, scale: float | None = Non
         a, with_y = F[:, -1], pieces.F[:, :r, r]
         average = precision * (pieces.y - with_y @ with_y.T) - (a * twice[r, r]) * a[:, None]
         return Traces(gradient, average, False, _bent(pieces.bend, precision, reml))
-    hessian = (2.0 * precision) * pieces.y - pieces.h - (F * twice.ravel()) @ F.T
+    hessian = (2.0 * precision) * pieces.y - pieces.h
+    hessian -= (F * twice.ravel()) @ F.T
     if reml:
         assert pieces.e is not None
         hessian += 2.0 * pieces.e

@@ -13,6 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.linalg import lapack
 
 from ranef.core.pieces import rounding
 from ranef.core.solution import Solution
@@ -64,7 +65,7 @@ def _information_inverse(joint: Array, least: Array | float = 0.0) -> Array:
     diagonal = joint.diagonal()
     unit = np.where(diagonal > least, 1.0 / np.sqrt(np.maximum(diagonal, 1e-300)), 0.0)
     scaled = joint * unit * unit[:, None]
-    values, vectors = np.linalg.eigh(scaled)
+    values, vectors, _ = lapack.dsyevd(scaled)
     good = values > FLAT * values[-1]
     vectors = vectors[:, good] * unit[:, None]
     return (vectors * (2.0 / values[good])) @ vectors.T

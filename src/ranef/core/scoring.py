@@ -7,6 +7,7 @@ tr P V_d P V_e - tr(P V_d) tr(P V_e) / nu (sigma profiled) that one step lands c
 from __future__ import annotations
 
 import numpy as np
+from scipy.linalg import lapack
 
 from ranef.core.layout import Layout
 from ranef.core.pieces import Pieces, differentiate
@@ -24,16 +25,13 @@ def scoring_start(pieces: Pieces, layout: Layout, theta: Array, nu: int, reml: b
     assert information is not None
     ridge = 1e-10 * information.diagonal().max(initial=0.0)
     step = -np.linalg.solve(information + ridge * np.eye(len(information)), traces.gradient)
-    out, at = np.empty_like(theta), 0
-    for _, part in layout.parts:
+    out = np.empty_like(theta)
+    for part, span, rows, columns in layout.spans:
         lam = part.covariance.factor(theta[part.theta])
         omega = lam @ lam.T
-        rows, columns = np.nonzero(np.tril(part.covariance.support()))
-        moved = np.zeros_like(omega)
-        moved[rows, columns] = step[at : at + len(rows)]
-        at += len(rows)
-        values, vectors = np.linalg.eigh(omega + np.tril(moved) + np.tril(moved, -1).T)
-        out[part.theta] = part.covariance.of_factor(vectors * np.sqrt(np.clip(values, SMALLEST, None)))
+        omega[rows, columns] += step[span]  # in the lower triangle, which is all that is read of it
+        values, vectors, _ = lapack.dsyevd(omega, lower=1)
+        out[part.theta] = part.covariance.of_factor(vectors * np.sqrt(np.maximum(values, SMALLEST)))
     return out
 
 
@@ -46,6 +44,6 @@ def expected_information(pieces: Pieces, nu: int, reml: bool, scale: float | Non
     if reml:
         fixed = pieces.F[:, :-1, :-1]
         flat = fixed.reshape(len(trace), fixed.shape[1] ** 2)
-        trace = trace - np.trace(fixed, axis1=1, axis2=2)
+        trace = trace - flat[:, :: fixed.shape[1] + 1].sum(axis=1)
         products = products - 2.0 * pieces.e + flat @ flat.T
-    return products - np.outer(trace, trace) / nu if scale is None else products
+    return products - trace[:, None] * (trace / nu) if scale is None else products

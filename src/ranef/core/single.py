@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import cached_property
 from types import ModuleType
 from typing import ClassVar
 
@@ -132,23 +133,24 @@ class Single:
         k, layout = lam.shape[0], self.gram.layout
         half = lam.T @ self.lower  # (U, k, k) Lambda' L_C
         K = half.swapaxes(1, 2) @ half
-        at = np.arange(K.shape[1])
-        K[:, at, at] += 1.0
+        U, w, _ = K.shape
+        K.reshape(U, w * w)[:, :: w + 1] += 1.0
         chol = np.linalg.cholesky(K)
-        logdet = 2.0 * float(self.count @ np.log(chol[:, at, at]).sum(axis=1))
+        diagonals = chol.reshape(U, w * w)[:, :: w + 1]
+        logdet = 2.0 * float(self.count @ np.add.reduce(np.log(diagonals), axis=1))
         inner = np.linalg.inv(chol)
-        Y = inner[self.pattern] @ self.E
-        flat = Y.reshape(-1, Y.shape[2])
+        Y = inner.take(self.pattern, axis=0) @ self.E
+        G, _, c = Y.shape
+        flat = Y.reshape(G * w, c)
         gls = Gls.of(self.rest + flat.T @ flat)
         if order == 0:
             return Pieces(logdet, gls)
-        outer = inner @ self.lower.swapaxes(1, 2)  # (U, k, k)
+        outer = inner @ self.lower.swapaxes(1, 2)  # (U, w, k)
         back = outer.swapaxes(1, 2)
         M = back @ outer
-        B = back[self.pattern] @ (Y @ gls.rotation())
-        G, _, c = B.shape
+        B = back.take(self.pattern, axis=0) @ (flat @ gls.rotation()).reshape(G, w, c)
         _, a, b = layout.directions
-        t = (self.count @ M.reshape(-1, k * k))[a * k + b] * layout.places
+        t = (self.count @ M.reshape(U, k * k))[a * k + b] * layout.places
         wide = B.reshape(G, k * c)
         F = direction_forms(layout, [(wide.T @ wide).reshape(k, c, k, c).swapaxes(1, 2)])
         if order == 1:
@@ -182,19 +184,22 @@ class Single:
     def _second(self, M: Array, B: Array) -> tuple[Array, Array, Array]:
         """h, e and y: sums over levels of M (x) M, M (x) B_x B_x' and M (x) r r'."""
         U, k, _ = M.shape
-        flat, layout = M.reshape(U, -1), self.gram.layout
-        fixed, rest = B[:, :, :-1], B[:, :, -1]
-        outer_x, outer_y = fixed @ fixed.swapaxes(1, 2), rest[:, :, None] * rest[:, None, :]
-        right = np.stack([flat * self.count[:, None], self._by_pattern(outer_x), self._by_pattern(outer_y)])
-        h, e, y = direction_products(layout, {(0, 0): (flat.T @ right).reshape(3, k, k, k, k)})
+        flat, fixed, rest = M.reshape(U, k * k), B[:, :, :-1], B[:, :, -1]
+        outer = np.empty((len(B), 2, k, k))
+        np.matmul(fixed, fixed.swapaxes(1, 2), out=outer[:, 0])
+        np.multiply(rest[:, :, None], rest[:, None, :], out=outer[:, 1])
+        order, starts = self._runs
+        sums = np.add.reduceat(outer.reshape(-1, 2 * k * k).take(order, axis=0), starts, axis=0)
+        right = np.concatenate((flat * self.count[:, None], sums), axis=1)
+        tables = (flat.T @ right).reshape(k * k, 3, k * k).swapaxes(0, 1)
+        h, e, y = direction_products(self.gram.layout, {(0, 0): tables.reshape(3, k, k, k, k)})
         return h, e, y
 
-    def _by_pattern(self, values: Array) -> Array:
-        """(U, k*k) sums of (G, k, k) over the levels of each pattern."""
-        flat = values.reshape(len(values), -1)
-        if len(self.lower) == 1:
-            return flat.sum(axis=0)[None]
-        return np.stack([np.bincount(self.pattern, weights=column, minlength=len(self.lower)) for column in flat.T], axis=1)
+    @cached_property
+    def _runs(self) -> tuple[Index, Index]:
+        """(G,) the levels pattern by pattern, and (U,) where each pattern begins among them."""
+        order = np.argsort(self.pattern, kind="stable")
+        return order, np.searchsorted(self.pattern, np.arange(len(self.lower)), sorter=order)
 
 
 def _narrowed(lower: Array, inverse: Array) -> tuple[Array, Array]:

@@ -48,7 +48,7 @@ class Standard:
     z_center: tuple[Array, ...]  # per term, (k,)
     z_scale: tuple[Array, ...]
     z_constant: tuple[int | None, ...]  # per term, the column of ones that centring moves to
-    short: Array | None = None  # (n, r + columns of Z) all but y side by side, where rows are few and the columns of X all kept
+    short: Array | None = None  # (n, r + columns of Z) all but y, column-major, where rows are few and the columns of X all kept
 
     @property
     def rank(self) -> int:
@@ -80,6 +80,10 @@ class Standard:
         if self.rank < X.shape[1]:
             X = X[:, self.kept]
         return (X - self.center) / self.scale
+
+    def empty(self, rows: int, columns: int) -> Array:
+        """Room for columns, which lie side by side where `short` has them so."""
+        return np.empty((rows, columns), order="C" if self.short is None else "F")
 
     def random(self, index: int, rows: slice = slice(None)) -> Array | None:
         z = self.design.terms[index].z
@@ -139,13 +143,12 @@ class Standard:
     @cached_property
     def to_user(self) -> Array:
         """(p, r) T: beta = unit T gamma + shift; rows of dropped columns are zero."""
-        p = self.design.X.shape[1]
-        out = np.zeros((p, self.rank))
+        out = np.zeros((self.design.X.shape[1], self.rank))
         if not self.rank:
             return out
         inverse = lapack.dtrtri(self.upper, lower=0)[0] / self.scale[:, None]
-        out[list(self.kept)] = inverse
-        if self.design.intercept is not None and np.any(self.center):
+        out[self.places] = inverse
+        if self.design.intercept is not None:
             out[self.design.intercept] -= self.center @ inverse
         return out
 
@@ -366,5 +369,5 @@ def constant_column(term: RandomTerm, low: Array, high: Array) -> int | None:
     """The column of ones that centring the others may move to, where the structure allows it."""
     if term.covariance.closure != "linear":
         return None
-    ones = np.flatnonzero((low == 1.0) & (high == 1.0))
-    return int(ones[0]) if len(ones) else None
+    ones = (low == 1.0) & (high == 1.0)
+    return int(ones.argmax()) if ones.any() else None

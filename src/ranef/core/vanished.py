@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from ranef.covariance.base import Array
@@ -14,10 +16,10 @@ TINY = 1e-300
 def vanished(factor: Array, names: tuple[str, ...], group: str, rank: int | None = None, tolerance: float = 1e-5) -> list[str]:
     """What a singular k x k factor says, in words: a zero variance, a correlation of +-1, or a rank below that of its structure."""
     k = len(names)
-    sd = np.sqrt(np.einsum("ij,ij->i", factor, factor))
+    sd = np.sqrt(np.add.reduce(factor * factor, axis=1))
     zero = sd <= tolerance
-    share = np.log(np.abs(factor.diagonal()).clip(TINY) / sd.clip(TINY)).sum()
-    if share > np.log(tolerance) + 0.5 * k * np.log(k) and not zero.any():
+    share = np.log(np.maximum(np.abs(factor.diagonal()), TINY) / np.maximum(sd, TINY)).sum()
+    if share > math.log(tolerance) + 0.5 * k * math.log(k) and not zero.any():
         return []  # the determinant of the correlations' factor is at most its smallest singular value times k^(k/2)
     out = [f"the variance of {name} in {group} is zero" for name, z in zip(names, zero, strict=True) if z]
     if len(out) > MANY_ZEROS:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import lapack
 
 from ranef.core.gram import Gram
 from ranef.core.leftover import leftover
@@ -19,6 +20,10 @@ def tile_roots(C: Array) -> tuple[Array, Array]:
     if C.shape[1] == 1:
         root = np.sqrt(C)
         return root, np.divide(1.0, root, out=np.zeros_like(root), where=root > 0)
+    if len(C) == 1:
+        lower, failed = lapack.dpotrf(C[0], lower=1)
+        if not failed and (lower.diagonal() ** 2 > CERTAIN * C[0].diagonal()).all():
+            return lower[None], lapack.dtrtri(lower, lower=1)[0][None]
     if len(C) < MANY:
         return _spectral_roots(C)
     lower, inverse, good = _cholesky(C)

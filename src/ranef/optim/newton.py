@@ -16,7 +16,7 @@ import numpy as np
 from scipy.linalg import lapack
 
 from ranef.optim.problem import Array, Evaluation
-from ranef.optim.trace import Trace
+from ranef.optim.trace import Trace, largest
 
 EPS = float(np.finfo(float).eps)
 DECREMENT = 1e-10  # g'H^-1 g / 2, in units of the deviance
@@ -102,7 +102,7 @@ def propose(at: Evaluation) -> Model:
     factor, step, info = lapack.dposv(scaled, -slope)
     if info == 0 and factor.diagonal().min() > 1e-4:
         return Model(step * unit, -0.5 * float(slope @ step), False)
-    values, vectors = np.linalg.eigh(scaled)
+    values, vectors, _ = lapack.dsyevd(scaled)
     return _bent(values, vectors, slope, unit)
 
 
@@ -114,17 +114,15 @@ def polished(at: Evaluation, model: Model) -> Evaluation:
     """
     g, H = at.gradient, at.hessian
     assert g is not None and H is not None
-    size = np.abs(at.theta)
-    if np.abs(model.step).max(initial=0.0) <= 8.0 * EPS * size.max(initial=0.0) and size.min(initial=1.0) > ZERO * (
-        1.0 + size.max(initial=0.0)
-    ):
+    size = largest(at.theta)
+    if largest(model.step) <= 8.0 * EPS * size and np.abs(at.theta).min(initial=1.0) > ZERO * (1.0 + size):
         return at
     unit = units(at)
-    values, vectors = np.linalg.eigh(H * unit * unit[:, None])
+    values, vectors, _ = lapack.dsyevd(H * unit * unit[:, None])
     along = vectors.T @ (g * unit)
     step = unit * (vectors @ np.where(values > IDENTIFIED, -along / np.maximum(values, IDENTIFIED), 0.0))
     theta = at.theta + step
-    theta[np.abs(theta) < ZERO * (1.0 + np.abs(theta).max(initial=0.0))] = 0.0
+    theta[np.abs(theta) < ZERO * (1.0 + largest(theta))] = 0.0
     return replace(at, theta=theta, value=at.value + 0.5 * float(g @ step), gradient=g + H @ step)
 
 
@@ -142,7 +140,8 @@ def _bent(values: Array, vectors: Array, slope: Array, unit: Array) -> Model:
     short = downward & (np.abs(step) < 1.0)
     step[short] = np.where(along[short] > 0, -1.0, 1.0)
     flat = (values <= FLAT) & ~downward
-    step[flat] = np.where(np.abs(along[flat]) > DECREMENT, np.clip(step[flat], -1.0, 1.0), 0.0)
+    if flat.any():
+        step[flat] = np.where(np.abs(along[flat]) > DECREMENT, np.clip(step[flat], -1.0, 1.0), 0.0)
     return Model((vectors @ step) * unit, 0.5 * float(np.abs(along * step).sum()), bool(downward.any()))
 
 
@@ -150,8 +149,8 @@ def _search(trace: Trace, at: Evaluation, model: Model) -> Evaluation | None:
     """A point along the step that pays, evaluated to order 2 or 3; None when there is none down to rounding."""
     assert at.gradient is not None and at.hessian is not None
     theta, step = at.theta, model.step
-    reach = (CAREFUL if model.saddle else REACH) * (SIZE + max(theta.max(), -theta.min()))
-    longest = max(step.max(), -step.min())
+    reach = (CAREFUL if model.saddle else REACH) * (SIZE + largest(theta))
+    longest = largest(step)
     length = 1.0 if longest <= reach else float(reach / longest)
     slope = float(at.gradient @ step)
     bend = min(float(step @ at.hessian @ step), 0.0) if model.saddle else 0.0

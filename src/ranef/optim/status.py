@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.linalg import lapack
 
 from ranef.optim.newton import Descent, units
 from ranef.optim.problem import Array, Certificate, Evaluation, Optimum, State
@@ -39,7 +40,7 @@ def _certificate(at: Evaluation, found: Descent, pool: Pool) -> Certificate:
     if at.hessian is None or at.gradient is None:
         return Certificate(np.inf, -np.inf, np.inf, pool.starts, hits)
     unit = units(at)
-    smallest = float(np.linalg.eigvalsh(at.hessian * unit * unit[:, None])[0]) if len(unit) else 1.0
+    smallest = float(lapack.dsyevd(at.hessian * unit * unit[:, None], compute_v=0)[0][0]) if len(unit) else 1.0
     return Certificate(found.decrement, smallest, float(np.abs(at.gradient * unit).max(initial=0.0)), pool.starts, hits)
 
 

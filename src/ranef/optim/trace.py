@@ -10,6 +10,11 @@ from ranef.optim.problem import Array, Evaluation, Problem, Step
 Progress = Callable[[Step], object]
 
 
+def largest(values: Array) -> float:
+    """The largest absolute value of a short vector; NaN where one is."""
+    return float(max(values.max(initial=0.0), -values.min(initial=0.0)))
+
+
 class Stopped(Exception):
     """The caller's `progress` answered False."""
 
@@ -29,7 +34,7 @@ class Trace:
         """Raises Stopped when the caller wants no more."""
         at = self.problem.evaluate(theta, order)
         self.evaluations += 1
-        gradient = None if at.gradient is None else max(at.gradient.max(initial=0.0), -at.gradient.min(initial=0.0))
+        gradient = None if at.gradient is None else largest(at.gradient)
         step = Step(self.evaluations, tuple(theta.tolist()), at.value, gradient, note)
         self.path.append(step)
         if self.best is None or at.value < self.best.value:

@@ -97,7 +97,7 @@ def _pandas(data: pd.DataFrame) -> Frame:
     columns = data.columns
     if isinstance(columns, pd.MultiIndex):
         raise DataError("the data frame has several levels of column names", hint="Flatten them to one name per column.")
-    names = tuple(columns)
+    names = tuple(columns.to_numpy(dtype=object).tolist())
     plain = all(type(name) is str for name in names)
     label = None if plain else {str(name): name for name in names}
 

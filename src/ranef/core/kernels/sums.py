@@ -33,12 +33,13 @@ def add_cross_products(zz: Array, zw: Array, codes: Index, z: Array | None, w: A
 def _add_at_once(zz: Array, zw: Array, codes: Index, z: Array, w: Array) -> None:
     """One count over all entries of the tiles: fewest calls for few rows."""
     levels, width, _ = zw.shape
-    products = z[:, :, None] * np.concatenate((z, w), axis=1)[:, None, :]
-    size = products.shape[1] * products.shape[2]
-    places = codes[:, None] * size + np.arange(size)
-    sums = np.bincount(places.ravel(), weights=products.ravel(), minlength=levels * size).reshape(levels, width, -1)
-    zz += sums[:, :, :width]
-    zw += sums[:, :, width:]
+    both = np.concatenate((z.T, w.T))
+    products = z.T[:, None] * both
+    size = width * len(both)
+    places = codes + np.arange(0, levels * size, levels)[:, None]
+    sums = np.bincount(places.ravel(), weights=products.ravel(), minlength=levels * size).reshape(width, -1, levels)
+    zz += sums[:, :width].transpose(2, 0, 1)
+    zw += sums[:, width:].transpose(2, 0, 1)
 
 
 def mirror(zz: Array) -> None:
