@@ -10,7 +10,9 @@ from tests.unit.core.designs import gram_of, random_design, random_factors
 
 from ranef.core.criterion import Criterion, choose_engine
 from ranef.core.dense import Dense
+from ranef.core.moments import Full, scalar_pieces
 from ranef.core.oracle import oracle_problem
+from ranef.core.pieces import Gls
 from ranef.covariance import Diagonal, Identity, Unstructured
 from ranef.design import Design
 
@@ -74,6 +76,21 @@ def test_structures_share_the_engines(structures: tuple[type, type]) -> None:
     design = replace(design, terms=terms)
     theta = np.random.default_rng(3).normal(size=Criterion.of(design, True).size)
     differences(design, theta, True)
+
+
+@pytest.mark.parametrize("order", [1, 2])
+def test_sums_by_tile_of_scalar_effects_are_those_of_the_general_formula(order: int) -> None:
+    gram, rng = gram_of(random_design(16, "nested", (1, 1, 1), n=120)), np.random.default_rng(5)
+    engine, gls = Dense.of(gram), Gls.of(gram.ww)
+    root, B = rng.normal(size=(engine.order, engine.order)), rng.normal(size=(engine.order, gram.rank + 1))
+    M = root @ root.T
+    short = scalar_pieces(engine.offsets[:-1], M, B, 0.0, gls, order)
+    full = Full(gram.layout, engine.spans, M, B).pieces(0.0, gls, order)
+    for name in ("t", "F", "h", "e", "y"):
+        ours, theirs = getattr(short, name), getattr(full, name)
+        assert (ours is None) == (theirs is None) == (order == 1 and name in "hey")
+        if ours is not None:
+            np.testing.assert_allclose(ours, theirs, rtol=1e-11, atol=1e-11 * np.abs(theirs).max())
 
 
 def test_the_engine_follows_the_size() -> None:

@@ -141,6 +141,9 @@ def test_small_work_holds_the_blas_to_one_thread() -> None:
     before = threads()
     with one_thread():
         assert threads() == {1}
+        with one_thread():
+            assert threads() == {1}
+        assert threads() == {1}
         with many_threads(100):
             assert threads() == {1}
         with many_threads(100_000):
