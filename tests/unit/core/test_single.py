@@ -71,7 +71,7 @@ def test_many_levels(irregular: bool) -> None:
     np.testing.assert_allclose(found.gls.lower @ found.gls.lower.T, W[:-1, :-1], rtol=1e-10)
 
 
-@pytest.mark.parametrize("count", [5, 400])
+@pytest.mark.parametrize("count", [1, 5, 400])
 def test_roots_of_tiles_of_any_rank(count: int) -> None:
     rng = np.random.default_rng(0)
     half = rng.normal(size=(count, 3, 3))
