@@ -142,9 +142,9 @@ def third(data: pd.DataFrame, terms: list[str], term: str) -> tuple[int, float]:
     owner = np.concatenate([[""], *([text] * block.shape[1] for text, block in blocks.items())])
 
     def functions(inside: list[str]) -> np.ndarray:
-        if not inside:
-            return np.zeros((D.shape[1], 0))
-        return orth(D.T @ null_space(D[:, ~np.isin(owner, inside)].T, rcond=1e-9), rcond=1e-9)
+        found = D.T @ null_space(D[:, ~np.isin(owner, inside)].T, rcond=1e-9)
+        some = found.size > 0 and np.abs(found).max() > 1e-7
+        return orth(found, rcond=1e-9) if some else np.zeros((D.shape[1], 0))
 
     above = [text for text in terms if contains(text, term)]
     own, upper = functions([term, *above]), functions(above)
