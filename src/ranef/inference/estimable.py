@@ -86,7 +86,8 @@ class Hypotheses:
     def _own_columns(self, term: Term) -> Array:
         """The coefficients of the term, as they are coded, that the data determine."""
         L = np.eye(self.basis.shape[1])[term.columns]
-        null = _null_space(self.basis)
+        size = np.linalg.norm(self.basis, axis=0)
+        null = _null_space(self.basis / np.where(size > 0, size, 1.0))
         return L[np.all(np.abs(L @ null) <= ESTIMABLE, axis=1)]
 
     def _sequential(self, order: Sequence[Term]) -> list[Array]:

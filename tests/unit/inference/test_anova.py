@@ -232,3 +232,15 @@ def test_bases_of_terms_are_consistent() -> None:
         m = ranef.lm(formula, cells(), contrasts={"a": coding, "b": coding} if "b" in formula else {"a": coding})
         _, terms = terms_of(m.model.schema, set(m.criterion.gram.standard.kept))
         np.testing.assert_allclose(terms.full @ terms.cells, terms.coded, atol=1e-12)
+
+
+def test_coefficients_of_raw_years_are_determined() -> None:
+    """A coefficient's own test is t^2, whatever the origin of a covariate and its square."""
+    rng = np.random.default_rng(1)
+    g, x = rng.integers(0, 8, 120), rng.normal(size=120)
+    y = x + rng.normal(size=8)[g] + rng.normal(size=120)
+    for year in (x, x + 2000.0, (x + 2000.0) * 1e3):
+        m = ranef.lmm("y ~ x + I(x^2) + (1 | g)", pd.DataFrame({"y": y, "x": year, "g": [f"g{i}" for i in g]}))
+        table = m.anova(3, "asymptotic", style="car")
+        assert list(table["df"]) == [1, 1, 1]
+        np.testing.assert_allclose(table["statistic"], m.tvalues.to_numpy() ** 2, rtol=1e-8)
