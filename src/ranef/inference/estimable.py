@@ -121,9 +121,9 @@ class Hypotheses:
         if not terms.spanning:
             return self._own_columns(term)
         containing = [other for other in terms.terms if other.contains(term, self.style)]
-        own = self._functions([term, *containing])
-        left = own - _projection(self._functions(containing), own)
-        space = _orthonormal(left, least=ZERO * float(np.linalg.norm(own)))
+        own, above = self._functions([term, *containing]), self._functions(containing)
+        left, *_ = np.linalg.svd(own - _projection(above, own), full_matrices=False)
+        space = left[:, : own.shape[1] - above.shape[1]]  # columns of either are independent, and those above are among the own
         plain = terms.full.T[:, terms.owner == terms.terms.index(term)]
         rows = space @ (space.T @ plain)
         if rows.shape[1] != space.shape[1] or np.linalg.matrix_rank(rows) < space.shape[1]:
@@ -185,10 +185,9 @@ def _null_space(matrix: Array) -> Array:
     return rows[rank:].T
 
 
-def _orthonormal(columns: Array, least: float = 0.0) -> Array:
-    """A basis of what the columns span, without directions in which they are shorter than `least` or than rounding."""
+def _orthonormal(columns: Array) -> Array:
     left, values, _ = np.linalg.svd(columns, full_matrices=False)
-    return left[:, values > max(ZERO * values[0], least, 1e-300)] if len(values) else left
+    return left[:, values > ZERO * max(values[0], 1e-300)] if len(values) else left
 
 
 def _projection(onto: Array, columns: Array) -> Array:

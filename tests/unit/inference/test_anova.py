@@ -166,12 +166,21 @@ def test_type_three_with_empty_cells_is_that_of_the_cells_written_out(formula: s
     data = data[(data["a"] != "r") | (data["b"] != "u")].assign(
         x=lambda d: rng.normal(3, 2, len(d)), y=lambda d: rng.normal(size=len(d))
     )
-    table = ranef.lm(f"y ~ {formula}", data).anova(3)
+    table = ranef.lm(f"y ~ {formula}", data.assign(x=1e5 * data["x"])).anova(3)
     terms = [text for text in table["term"] if text != "Residuals"]
     for text, num_df, statistic in zip(terms, table["num_df"], table["statistic"], strict=False):
         expected = third(data, terms, text)
         assert num_df == expected[0], text
         np.testing.assert_allclose(statistic, expected[1], rtol=1e-6, err_msg=text)
+
+
+def test_units_far_from_one_add_no_degrees_of_freedom() -> None:
+    """A factor of two levels has one degree of freedom, with an empty cell and a covariate 30 standard deviations from zero, too."""
+    rng = np.random.default_rng(1)
+    a, b = np.repeat(["p", "p", "q", "q", "q"], 8), np.repeat(["u", "w", "u", "v", "w"], 8)
+    for factor in (1.0, 1e5, 1e-5):
+        data = pd.DataFrame({"a": a, "b": b, "x": factor * rng.normal(60, 2, 40), "y": rng.normal(size=40)})
+        assert list(ranef.lm("y ~ a * b * x", data).anova(3)["num_df"])[:7] == [1, 2, 1, 1, 1, 2, 1]
 
 
 def test_rows_are_estimable() -> None:
