@@ -55,6 +55,7 @@ SMALL = 30  # the order of matrices below which the BLAS uses one thread of its 
 CLUSTER = 300  # rows that are not independent, beyond which their covariance matrix is not formed
 DEAR = 1e8  # floating-point operations of an evaluation, beyond which few starts are compared
 FEW_STARTS = 8  # candidates for residual parameters from which a search begins anew
+RIVALS = 5  # the same, although the first start and its multiples agree
 FEW = 80  # effects that are cheaper in one dense matrix than by structure
 SHORT = 0.5  # a step with estimated traces that is longer than this share of theta is not taken
 FAR = 25.0  # a decrement after which the next one is not yet small enough for one exact step
@@ -355,6 +356,11 @@ class Criterion:
         for size in (1.0, 0.1, 10.0, 0.01, 100.0):
             yield self.layout.multiple(size)
 
+    def rivals(self) -> Iterator[Array]:
+        """Other correlations of the residuals: beside random effects the likelihood may have an optimum for either sign."""
+        if self.residual is not None and self.residual.size and self.layout.blocks:
+            yield from self._ranked[1:RIVALS]
+
     def canonical(self, theta: Array) -> Array:
         if self.residual is None:
             return self.layout.canonical(theta)
@@ -364,11 +370,13 @@ class Criterion:
         return out
 
     def boundary(self, theta: Array) -> tuple[str, ...]:
-        """The directions in which the random effects do not vary at theta."""
+        """The directions in which random effects, and residuals with a structure, do not vary at theta."""
         found: list[str] = []
         for _, part in self.layout.parts:
             term = self.gram.standard.design.terms[part.term]
             found += vanished(part.covariance.factor(theta[part.theta]), term.names, term.group.name, part.covariance.rank)
+        if self.residual is not None:
+            found += self.residual.vanished(theta[self.layout.size :])
         return tuple(found)
 
 

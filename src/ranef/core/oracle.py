@@ -84,6 +84,9 @@ class OracleProblem:
     def start(self) -> Array:
         return np.concatenate([term.covariance.start() for term in self.terms])
 
+    def rivals(self) -> Iterator[Array]:
+        return iter(())
+
     def starts(self) -> Iterator[Array]:
         for scale in (0.1, 10.0):
             yield scale * self.start()

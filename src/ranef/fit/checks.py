@@ -179,7 +179,7 @@ def data_findings(design: Design, rows: Rows, dropped: tuple[str, ...]) -> list[
 
 def identification_findings(design: Design, optimum: Optimum) -> list[Finding]:
     """Random effects and a residual structure that say the same: the criterion is flat along a combination of them."""
-    counted = visit_findings(design)
+    counted = visit_findings(design, optimum)
     if counted:
         return counted
     if design.residual is None or optimum.state != "optimum" or optimum.certificate.smallest_curvature > FLAT:
@@ -215,12 +215,14 @@ def optimum_findings(optimum: Optimum) -> list[Finding]:
                 certificate,
             )
         )  # fmt: skip
-    if optimum.boundary:
+    if optimum.state == "optimum on the boundary":
+        of_residuals = any("residuals" in one or "nugget" in one for one in optimum.boundary)
+        parts = "covariance parameters" if of_residuals else "random effects"
         out.append(
             Finding(
                 "singular_fit", "warning",
                 f"The best fit is on the boundary: {'; '.join(optimum.boundary)}.",
-                "The data do not support all random effects; the fit is valid, a simpler model fits as well.",
+                f"The data do not support all {parts}; the fit is valid, a simpler model fits as well.",
                 {"directions": optimum.boundary, **certificate},
             )
         )  # fmt: skip

@@ -11,16 +11,18 @@ from ranef.covariance.general import General
 from ranef.covariance.unstructured import Unstructured
 from ranef.design import Design
 from ranef.errors import Finding, ModelError
+from ranef.optim.problem import Optimum
 
 SHOWN = 5
+SINGULAR = 1e-10  # an eigenvalue of a correlation matrix that only rounding, or no maximum of the likelihood, leaves
 
 
-def visit_findings(design: Design) -> list[Finding]:
+def visit_findings(design: Design, optimum: Optimum) -> list[Finding]:
     """At most one: of what is not identified the first."""
     term = design.residual
     if term is None or term.visit is None or design.terms:
         return []
-    found = _too_few_subjects(design) or _never_together(design)
+    found = _too_few_subjects(design) or _no_maximum(design, optimum) or _never_together(design)
     return [found] if found else []
 
 
@@ -39,6 +41,29 @@ def _too_few_subjects(design: Design) -> Finding | None:
         f"than visits, and {term.label} has {term.structure.size} parameters for {design.nobs} rows.",
         "Take a structure with fewer parameters, such as toeph, ar1h, csh or cs.",
         subjects=subjects, visits=visits,
+    )  # fmt: skip
+
+
+def _no_maximum(design: Design, optimum: Optimum) -> Finding | None:
+    """The search ran into a singular matrix: the fixed effects fit a combination of visits exactly, and log|V| falls without end.
+
+    How many subjects that takes depends on the fixed effects and on who has which visits; the search finds it out.
+    """
+    term = design.residual
+    assert term is not None
+    if optimum.state != "not converged":
+        return None
+    covariance = term.structure.matrix(optimum.theta[: term.structure.size])
+    size = np.sqrt(np.diag(covariance))
+    smallest = float(np.linalg.eigvalsh(covariance / np.outer(size, size))[0])
+    if smallest > SINGULAR:
+        return None
+    subjects, visits = len(term.subject.levels), len(term.visits)
+    return _finding(
+        f"{subjects} levels of {term.subject.name} with {visits} visits are too few for {term.label} beside these fixed effects: "
+        "together they fit a combination of visits exactly, so that the likelihood has no maximum.",
+        "Take a structure with fewer parameters, such as toeph, ar1h, csh or cs; see too that no visit repeats another.",
+        subjects=subjects, visits=visits, smallest_eigenvalue=smallest,
     )  # fmt: skip
 
 

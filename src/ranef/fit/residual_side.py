@@ -126,6 +126,8 @@ def residual_parameters(fit: Fit, level: float = 0.95) -> Table:
     errors[(slopes[:, spread.diagonal() == 0.0] != 0.0).any(axis=1)] = np.nan  # of which the data say nothing
     low, high = limits_of(parameters, values, errors, level)
     fixed = ~np.any(slopes, axis=1)  # held, and without an error
+    at_zero = fit.criterion.residual is not None and fit.criterion.residual.zeros(rho_of(fit))
+    fixed |= (slopes[:, at_zero] != 0.0).any(axis=1)  # a deviation of zero has no normal error
     errors, low, high = (np.where(fixed, np.nan, x) for x in (errors, low, high))
     columns = {
         "term": [parameter.name for parameter in parameters],

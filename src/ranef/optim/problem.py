@@ -81,6 +81,10 @@ class Problem(Protocol):
         """More starting points, the most promising first, deterministic."""
         ...
 
+    def rivals(self) -> Iterator[Array]:
+        """Starts from which optima are looked for although the first ones agree, where terms compete for the same variation."""
+        ...
+
     def evaluate(self, theta: Array, order: int) -> Evaluation:
         """order 0: value; 1: and gradient; 2: and Hessian, or average information where that is dear; 3: the Hessian if at all."""
         ...

@@ -102,6 +102,8 @@ def search(trace: Trace, start: Array | None) -> Pool:
     doubtful = not pool.optima
     for size in PROBES:
         doubtful |= pool.explore(trace, multiple(problem, size), "probe")
+    for theta in problem.rivals():
+        doubtful |= pool.explore(trace, theta, "probe")
     if doubtful:
         _look_everywhere(trace, pool)
     return pool

@@ -152,6 +152,49 @@ def test_fewer_patients_than_visits() -> None:
     assert "ar1h" in text(taken, "structure_chosen")
 
 
+def test_too_few_patients_for_the_fixed_effects_too() -> None:
+    """14 patients less two arms leave 12 dimensions for 12 visits, and the baseline takes one: a combination of visits is fitted."""
+    fit = fitted(trial(14, 12), "y ~ arm * factor(visit) + base", ddf="satterthwaite")
+    assert fit.status == "not converged"
+    assert "14 levels of id with 12 visits are too few for un(visit | id) beside these fixed effects" in text(fit, "not_identified")
+    assert "toeph" in str(fit.findings[-1].remedy)
+    enough = fitted(trial(15, 12), "y ~ arm * factor(visit) + base", ddf="satterthwaite")
+    assert (enough.status, codes(enough)) == ("optimum", [])
+
+
+def test_visits_that_repeat_others_have_no_maximum() -> None:
+    """The difference of two visits is one constant: 60 patients do not help."""
+    data = trial().set_index(["id", "visit"])
+    data["y"] = (
+        data["y"].unstack("visit").assign(**{"4": lambda wide: wide[3] + 1.0}).drop(columns=4).rename(columns={"4": 4}).stack()
+    )
+    fit = fitted(data.reset_index(), "y ~ arm * factor(visit)", ddf="satterthwaite")
+    assert fit.status == "not converged"
+    assert "no visit repeats another" in str(next(one.remedy for one in fit.findings if one.code == "not_identified"))
+
+
 def test_twelve_visits_of_twenty_patients() -> None:
     fit = fitted(trial(20, 12), "y ~ arm * visit + base")
     assert (fit.status, len(fit.optimum.theta)) == ("optimum", 78)
+
+
+def test_the_better_of_two_signs_of_a_correlation() -> None:
+    """Slopes and ARMA residuals compete; an optimum that the first starts agree on is not the best. By a dense likelihood."""
+    rng = np.random.default_rng(7)
+    subjects, visits = 14, 4
+    data = pd.DataFrame({"id": np.repeat(np.arange(subjects), visits), "visit": np.tile(np.arange(visits), subjects)})
+    own, slope = rng.normal(size=subjects), 0.4 * rng.normal(size=subjects)
+    data["y"] = np.repeat(own, visits) + data["visit"] * np.repeat(slope, visits) + rng.normal(size=len(data))
+    fit = ranef.lmm("y ~ visit + (visit | id)", data, residual="arma11(visit | id)")
+    X, y = np.column_stack([np.ones(len(data)), data["visit"]]), data["y"].to_numpy()
+
+    def loglik(block: np.ndarray) -> float:
+        V = np.kron(np.eye(subjects), block)
+        inner = X.T @ np.linalg.solve(V, X)
+        rest = y - X @ np.linalg.solve(inner, X.T @ np.linalg.solve(V, y))
+        s = rest @ np.linalg.solve(V, rest)
+        return float(-0.5 * (np.linalg.slogdet(V)[1] + np.linalg.slogdet(inner)[1] + s + (len(y) - 2) * np.log(2 * np.pi)))
+
+    block = np.array([list(row.values())[1:] for row in fit.residual_covariance(subject=0, marginal=True)], dtype=float)
+    assert loglik(block) == pytest.approx(fit.llf, abs=1e-8)
+    assert fit.llf > -86.6716  # where the starts with positive correlations end: -86.7174

@@ -1,6 +1,7 @@
 """Inference for fits with a residual structure: against the same covariance in other words, and against n x n algebra."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import ranef
@@ -235,3 +236,41 @@ def test_a_design_taken_apart_and_put_together(growth):
     order = np.random.default_rng(1).permutation(fit.nobs)
     criterion = criterion_of_design(taken(fit.model.design, order, None), fit.reml)
     assert criterion.evaluate(fit.optimum.theta, 0).value == pytest.approx(fit.optimum.value, abs=1e-8)
+
+
+def test_a_nugget_of_zero_is_on_the_boundary_and_drops_out():
+    """Fit and tests are those of the model without it, whichever information is taken; its standard error does not exist."""
+    rng = np.random.default_rng(3)
+    n, m = 14, 4
+    data = pd.DataFrame({"id": np.repeat(np.arange(n), m), "day": np.tile(np.arange(float(m)), n) + rng.uniform(0, 0.5, n * m)})
+    data["arm"] = data["id"] % 2
+    data["y"] = np.cumsum(rng.normal(size=(n, m)), axis=1).ravel()
+    with_nugget, without = (
+        ranef.lmm("y ~ arm + day", data, residual=text) for text in ("sp_exp(day | id) + nugget", "sp_exp(day | id)")
+    )
+    assert (with_nugget.status, without.status) == ("optimum on the boundary", "optimum")
+    assert with_nugget.findings[0].message == "The best fit is on the boundary: the nugget is zero."
+    assert np.isnan(list(with_nugget.residual_parameters())[-1]["std_error"])
+    for ddf in (
+        "satterthwaite",
+        "kenward-roger",
+        "kenward-roger-linear",
+        "kenward-roger-observed",
+        "kenward-roger-observed-linear",
+    ):
+        ours, plain = with_nugget.with_ddf(ddf), without.with_ddf(ddf)
+        np.testing.assert_allclose(ours.bse, plain.bse, rtol=1e-6)
+        np.testing.assert_allclose(ours.df, plain.df, rtol=1e-6)
+
+
+def test_a_visit_without_variance_is_on_the_boundary():
+    """Beside a random intercept the first visit has no residual: the covariance stays positive definite, and the fit says so."""
+    rng = np.random.default_rng(1)
+    data = pd.DataFrame({"id": np.repeat(np.arange(16), 3), "visit": np.tile([1, 2, 3], 16)})
+    own = rng.normal(size=16)
+    data["y"] = np.repeat(own, 3) + np.where(data["visit"] == 1, 0.0, 1.0) * rng.normal(size=48)
+    fit = ranef.lmm("y ~ visit + (1 | id)", data, residual="diag(visit | id)")
+    assert fit.status == "optimum on the boundary"
+    assert fit.findings[0].message == "The best fit is on the boundary: the variance of 1 in the residuals is zero."
+    observed, linear = fit.with_ddf("kenward-roger-observed"), fit.with_ddf("kenward-roger-observed-linear")
+    np.testing.assert_allclose(observed.bse, linear.bse, rtol=1e-8)  # all that is left is linear in its parameters

@@ -43,6 +43,9 @@ class Toy:
     def start(self) -> Array:
         return self.first
 
+    def rivals(self) -> Iterator[Array]:
+        return iter(())
+
     def starts(self) -> Iterator[Array]:
         yield from self.more
 

@@ -28,7 +28,6 @@ from ranef.core.solution import Solution
 from ranef.covariance.base import Array
 
 Inverse = Callable[[Array, Array], Array]
-SMALLEST = 1e-8  # a nugget below this share of the largest parameter is not told from zero
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +49,7 @@ class Adjusted:
         q, K = criterion.layout.size, len(criterion.layout.diagonal)
         slopes, curves = _parameters(criterion.residual, solution.theta[q:])
         T = np.linalg.pinv(slopes)
+        T[criterion.residual.zeros(solution.theta[q:])] = 0.0  # d tau / d tau^2 has no limit there, and the criterion still falls
         H = block_diag(natural_directions(criterion.layout, solution.theta), T)
         if observed and pieces.bend is not None:
             matrix[K:, K:] += pieces.bend.t - pieces.bend.x - pieces.bend.y / criterion.scale**2
@@ -71,7 +71,7 @@ def _parameters(covariance: RowCovariance, rho: Array) -> tuple[Array, Array]:
     first, second = np.zeros((size, size)), np.zeros((size, size, size))
     first[structure, structure], second[structure, structure, structure] = jet.first.T, np.moveaxis(jet.second, 2, 0)
     at = np.arange(nugget.start, nugget.stop)
-    tau = np.maximum(np.abs(rho[nugget]), SMALLEST * np.abs(rho).max(initial=0.0))
+    tau = np.abs(rho[nugget])
     first[at, at], second[at, at, at] = 2.0 * tau, 2.0
     rest = np.arange(nugget.stop, size)
     first[rest, rest] = 1.0

@@ -17,13 +17,17 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from ranef.core.vanished import vanished
 from ranef.covariance.base import Array, Covariance
 from ranef.covariance.correlation import Kernel
+from ranef.covariance.diagonal import Diagonal
+from ranef.covariance.identity import Identity
 from ranef.covariance.scaled import Scaled
 from ranef.covariance.variance_functions import VarianceFunction
 from ranef.design import ResidualTerm
 
 Index = NDArray[np.intp]
+ZERO = 1e-5  # a standard deviation, in standardised units, that is not told from zero
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +80,27 @@ class RowCovariance:
 
     def at(self, rho: Array) -> Residuals:
         return Residuals(self, rho)
+
+    def zeros(self, rho: Array) -> NDArray[np.bool_]:
+        """(q,) the standard deviations that are zero: those of `id` and `diag`, that of a nugget."""
+        linear = np.zeros(self.size, dtype=bool)
+        linear[self.spans[0]] = isinstance(self.structure, Diagonal | Identity)
+        linear[self.spans[1]] = True
+        return linear & (np.abs(rho) <= ZERO)
+
+    def vanished(self, rho: Array) -> tuple[str, ...]:
+        """Variances that are zero and correlations that are one, in words."""
+        own = rho[self.spans[0]]
+        if self.term.coordinates is not None:
+            found = [f"the variance of {self.term.label} beside its nugget is zero"] if abs(own[0]) <= ZERO else []
+        elif self.term.known is None and len(own):
+            names = self.term.visits if len(self.term.visits) > 1 else ("the rows",)
+            found = vanished(self.structure.factor(own), names, "the residuals")
+        else:
+            found = []
+        if (np.abs(rho[self.spans[1]]) <= ZERO).any():
+            found.append("the nugget is zero")
+        return tuple(found)
 
 
 @dataclass(frozen=True, eq=False)

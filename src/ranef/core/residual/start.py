@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 FEWEST = 3  # pairs of rows that a moment is trusted from
 SMALLEST = 0.05  # share of the average variance that the eigenvalues of a moment matrix keep
-CORRELATIONS = (0.3, 0.6, 0.0, 0.9)  # the most likely ones first
+CORRELATIONS = (0.3, 0.6, 0.0, 0.9, -0.4)  # the most likely ones first
 GRID = np.arange(-2.5, 4.01, 0.1)  # added to the start of the parameter of a correlation by distance
 COARSE = np.arange(-2.0, 3.01, 1.0)  # the same where there are two
 SHARES = (1.0, 0.5)  # of the variance of random effects that the residuals may have taken over
