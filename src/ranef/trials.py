@@ -68,7 +68,11 @@ def mmrm(
     >>> round(m.llf, 4)
     -212.2734
     """
-    words = [cov] if isinstance(cov, str) else list(cov)
+    words = _words(cov)
+    if "residual" in options:
+        raise ModelError(
+            "mmrm() makes the residual structure of cov=, visit= and subject=.", hint="Leave residual= out, or use lmm()."
+        )
     if choose not in ("first", "aicc", "aic", "bic"):
         raise ModelError(f"choose={choose!r} is not known.", hint='Use "first", "aicc", "aic" or "bic".')
     if not words:
@@ -143,6 +147,13 @@ def aicc(fit: Fit) -> float:
     """AIC corrected for small samples: 2 k n / (n - k - 1) in place of 2 k, n the rows less the fixed effects under REML."""
     n, k = fit.criterion.nu, fit.npar
     return fit.deviance + 2.0 * k * n / (n - k - 1) if n > k + 1 else float("inf")
+
+
+def _words(cov: str | Sequence[str]) -> list[str]:
+    words = [cov] if isinstance(cov, str) else list(cov) if isinstance(cov, Sequence) else [cov]
+    if not all(isinstance(word, str) for word in words):
+        raise ModelError(f"cov={cov!r} is no structure.", hint='For example cov="un", or cov=["un", "toeph", "ar1h", "csh"].')
+    return words
 
 
 def _known(word: str) -> str:

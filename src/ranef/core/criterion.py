@@ -55,7 +55,8 @@ SMALL = 30  # the order of matrices below which the BLAS uses one thread of its 
 CLUSTER = 300  # rows that are not independent, beyond which their covariance matrix is not formed
 DEAR = 1e8  # floating-point operations of an evaluation, beyond which few starts are compared
 FEW_STARTS = 8  # candidates for residual parameters from which a search begins anew
-RIVALS = 5  # the same, although the first start and its multiples agree
+RIVALS = 5  # the same, where the first start and its multiples agree
+RANGES, SIGNS = 0.95, 0.2  # differences of logarithms of ranges, and of Fisher's z, between such candidates
 FEW = 80  # effects that are cheaper in one dense matrix than by structure
 SHORT = 0.5  # a step with estimated traces that is longer than this share of theta is not taken
 FAR = 25.0  # a decrement after which the next one is not yet small enough for one exact step
@@ -357,9 +358,20 @@ class Criterion:
             yield self.layout.multiple(size)
 
     def rivals(self) -> Iterator[Array]:
-        """Other correlations of the residuals: beside random effects the likelihood may have an optimum for either sign."""
-        if self.residual is not None and self.residual.size and self.layout.blocks:
-            yield from self._ranked[1:RIVALS]
+        """Other correlations of the residuals: beside random effects the likelihood may have an optimum for each of them.
+
+        The best candidates that are unlike each other; those of neighbouring ranges lead to one optimum.
+        """
+        if self.residual is None or not self.residual.size or not self.layout.blocks:
+            return
+        own, apart = self.layout.size, RANGES if self.residual.term.visit is None else SIGNS
+        taken = [self._ranked[0]]
+        for theta in self._ranked:
+            if all(np.abs(theta[own:] - other[own:]).max(initial=0.0) > apart for other in taken):
+                taken.append(theta)
+                yield theta
+            if len(taken) > RIVALS:
+                return
 
     def canonical(self, theta: Array) -> Array:
         if self.residual is None:

@@ -12,8 +12,10 @@ from ranef.covariance.unstructured import Unstructured
 from ranef.design import Design
 from ranef.errors import Finding, ModelError
 from ranef.optim.problem import Optimum
+from ranef.schema.levels import alphabetical, shown
 
 SHOWN = 5
+STEPS = ("ar1", "ar1h", "arma11", "arma11h", "toep", "toeph", "ad", "adh")  # in which neighbours are no other pairs
 SINGULAR = 1e-10  # an eigenvalue of a correlation matrix that only rounding, or no maximum of the likelihood, leaves
 
 
@@ -24,6 +26,21 @@ def visit_findings(design: Design, optimum: Optimum) -> list[Finding]:
         return []
     found = _too_few_subjects(design) or _no_maximum(design, optimum) or _never_together(design)
     return [found] if found else []
+
+
+def order_findings(design: Design) -> list[Finding]:
+    """Visits in alphabetical order, w12 before w4, where a structure counts steps between them."""
+    term = design.residual
+    if term is None or not term.visits or term.structure.word not in STEPS or not alphabetical(term.visits):
+        return []
+    return [
+        Finding(
+            "visits_in_alphabetical_order", "warning",
+            f"{term.label} takes the visits in alphabetical order: {shown(term.visits)}.",
+            "Make the visit a number, or a categorical whose levels stand in their order.",
+            {"visits": term.visits},
+        )
+    ]  # fmt: skip
 
 
 def _finding(text: str, remedy: str, **evidence: object) -> Finding:
@@ -55,6 +72,14 @@ def _no_maximum(design: Design, optimum: Optimum) -> Finding | None:
         return None
     covariance = term.structure.matrix(optimum.theta[: term.structure.size])
     size = np.sqrt(np.diag(covariance))
+    alone = np.flatnonzero(size <= SINGULAR**0.5 * size.max())
+    if len(alone):
+        return _finding(
+            f"The fixed effects fit the rows of visit {term.visits[alone[0]]} exactly, so that its variance falls without end and "
+            "the likelihood has no maximum.",
+            "Leave the visit out if its responses are constant or copied, or take a structure with one variance, such as cs.",
+            visit=term.visits[alone[0]],
+        )  # fmt: skip
     smallest = float(np.linalg.eigvalsh(covariance / np.outer(size, size))[0])
     if smallest > SINGULAR:
         return None

@@ -27,6 +27,7 @@ from ranef.fit.checks import (
     refuse_unidentified,
 )
 from ranef.fit.fit import Fit
+from ranef.fit.identification import order_findings
 from ranef.fit.mean_variance import depends_on_mean, iterated
 from ranef.fit.model import Model
 from ranef.fit.overlap import overlap_findings
@@ -70,7 +71,7 @@ def _answer(model: Model, gram: Gram, start: Array | None, warm: Array | None, c
     dropped = tuple(name for j, name in enumerate(design.names) if j not in set(gram.standard.kept))
     findings = (
         *data_findings(design, model.rows, dropped), *optimum_findings(optimum), *identification_findings(design, optimum),
-        *overlap_findings(design),
+        *overlap_findings(design), *order_findings(design),
     )  # fmt: skip
     return Fit(model, Searched(criterion, optimum, solution), findings)
 

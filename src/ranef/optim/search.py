@@ -20,6 +20,7 @@ from ranef.optim.trace import Trace
 
 PROBES = (20.0, 0.1)  # multiples of the identity from where the way down leads past the optima that the first start may miss
 CHEAP = 1e6  # floating-point operations of an evaluation, up to which other starts are tried without a reason
+AFFORDABLE = 1e7  # the same for the rivals that a problem names
 PATIENCE = 16  # starts without a new best optimum after which the search ends
 SAME = 1e-6  # optima whose values differ by less are one
 SLOPE = 4.0  # height above a known optimum, in deviance units, below which a descent may be seen to lead there
@@ -97,10 +98,10 @@ def search(trace: Trace, start: Array | None) -> Pool:
     pool = Pool(problem)
     first = problem.closed_form() if start is None else start
     pool.explore(trace, problem.start() if first is None else first, "start")
-    if pool.optima and (start is not None or problem.unimodal or problem.effort > CHEAP):
+    if pool.optima and (start is not None or problem.unimodal or problem.effort > AFFORDABLE):
         return pool
     doubtful = not pool.optima
-    for size in PROBES:
+    for size in PROBES if doubtful or problem.effort <= CHEAP else ():
         doubtful |= pool.explore(trace, multiple(problem, size), "probe")
     for theta in problem.rivals():
         doubtful |= pool.explore(trace, theta, "probe")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -161,3 +162,17 @@ FACTOR_FUNCTIONS: Mapping[str, Callable[[Evaluator, Call], Value]] = {
     "factor": _factor, "as.factor": _factor, "as_factor": _factor, "ordered": _ordered,
     "C": _coded, "relevel": _relevel, "dummy": _dummy, "position": _position, "numFactor": _position,
 }  # fmt: skip
+
+
+def alphabetical(levels: Sequence[str]) -> bool:
+    """Do the levels stand in alphabetical order where their numbers ask for another: w12 before w4?"""
+    return len(levels) > 1 and list(levels) == sorted(levels) and list(levels) != sorted(levels, key=_by_numbers)
+
+
+def shown(levels: Sequence[str], most: int = 6) -> str:
+    return ", ".join(levels[:most]) + (", …" if len(levels) > most else "")
+
+
+def _by_numbers(level: str) -> list[tuple[str, float]]:
+    """Its stretches of text, and the number after each."""
+    return [(text, float(digits or -1)) for text, digits in re.findall(r"(\D*)(\d*)", level)]

@@ -18,6 +18,7 @@ from ranef.errors import DataError, ModelError
 from ranef.formula.residual import FITTED, Ordering, ResidualFormula, Scaling
 from ranef.schema.evaluate import first_rows, text_of
 from ranef.schema.grouping import make_grouping
+from ranef.schema.levels import alphabetical, shown
 from ranef.schema.reading import Reading
 from ranef.schema.values import Factor, Numeric, Value, as_factor, level_text, objects
 
@@ -114,6 +115,12 @@ def _coordinate(name: str, value: Value) -> Array:
     try:
         return np.array([float(level) for level in value.levels])[value.codes]
     except (TypeError, ValueError):
+        levels = [level_text(level) for level in value.used().levels]
+        if alphabetical(levels):
+            raise DataError(
+                f"{name} is text, and its levels in alphabetical order are no positions: {shown(levels)}.",
+                hint=f"Make {name} a number, or a categorical whose levels stand in their order, one step apart.",
+            ) from None
         return value.codes.astype(float)
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from scipy.linalg import block_diag
 
 import ranef
 
@@ -186,15 +187,83 @@ def test_the_better_of_two_signs_of_a_correlation() -> None:
     own, slope = rng.normal(size=subjects), 0.4 * rng.normal(size=subjects)
     data["y"] = np.repeat(own, visits) + data["visit"] * np.repeat(slope, visits) + rng.normal(size=len(data))
     fit = ranef.lmm("y ~ visit + (visit | id)", data, residual="arma11(visit | id)")
-    X, y = np.column_stack([np.ones(len(data)), data["visit"]]), data["y"].to_numpy()
-
-    def loglik(block: np.ndarray) -> float:
-        V = np.kron(np.eye(subjects), block)
-        inner = X.T @ np.linalg.solve(V, X)
-        rest = y - X @ np.linalg.solve(inner, X.T @ np.linalg.solve(V, y))
-        s = rest @ np.linalg.solve(V, rest)
-        return float(-0.5 * (np.linalg.slogdet(V)[1] + np.linalg.slogdet(inner)[1] + s + (len(y) - 2) * np.log(2 * np.pi)))
-
-    block = np.array([list(row.values())[1:] for row in fit.residual_covariance(subject=0, marginal=True)], dtype=float)
-    assert loglik(block) == pytest.approx(fit.llf, abs=1e-8)
+    X = np.column_stack([np.ones(len(data)), data["visit"]])
+    assert dense_loglik(marginal_blocks(fit, subjects), X, data["y"].to_numpy()) == pytest.approx(fit.llf, abs=1e-8)
     assert fit.llf > -86.6716  # where the starts with positive correlations end: -86.7174
+
+
+WEEKS = {1: "base", 2: "w4", 3: "w12", 4: "w24"}
+
+
+@pytest.mark.parametrize("word", ["car1", "sp_exp"])
+def test_text_in_alphabetical_order_is_no_distance(word: str) -> None:
+    """w12 comes before w4; a categorical has the order that its maker gave it."""
+    data = trial().assign(week=lambda rows: rows["visit"].map(WEEKS))
+    with pytest.raises(
+        ranef.DataError, match=r"week is text, and its levels in alphabetical order are no positions: base, w12, w24"
+    ):
+        ranef.lmm("y ~ arm", data, residual=f"{word}(week | id)")
+    ordered = data.assign(week=pd.Categorical(data["week"], categories=list(WEEKS.values())))
+    numbers, levels = (
+        ranef.lmm("y ~ arm", frame, residual=f"{word}({name} | id)") for frame, name in ((data, "visit"), (ordered, "week"))
+    )
+    assert levels.llf == pytest.approx(numbers.llf, rel=1e-12)
+
+
+def test_steps_in_alphabetical_order_are_told() -> None:
+    data = trial().assign(week=lambda rows: rows["visit"].map(WEEKS))
+    told = ranef.lmm("y ~ arm", data, residual="ar1(week | id)")
+    assert (
+        text(told, "visits_in_alphabetical_order") == "ar1(week | id) takes the visits in alphabetical order: base, w12, w24, w4."
+    )
+    assert not codes(ranef.lmm("y ~ arm", data, residual="cs(week | id)"))  # in which order does not matter
+    assert not codes(ranef.lmm("y ~ arm", data.assign(week="V" + data["visit"].astype(str)), residual="ar1(week | id)"))
+    ordered = data.assign(week=pd.Categorical(data["week"], categories=list(WEEKS.values())))
+    assert not codes(ranef.lmm("y ~ arm", ordered, residual="ar1(week | id)"))
+
+
+def test_a_visit_of_constant_responses_has_no_variance() -> None:
+    data = trial()
+    data.loc[data["visit"] == 1, "y"] = 0.0
+    fit = fitted(data, "y ~ arm * factor(visit)", ddf="satterthwaite")
+    assert fit.status == "not converged"
+    assert text(fit, "not_identified").startswith("The fixed effects fit the rows of visit 1 exactly")
+
+
+@pytest.mark.parametrize("cov", [None, 3, ["un", None]])
+def test_what_is_no_structure(cov: object) -> None:
+    with pytest.raises(ranef.ModelError, match="is no structure"):
+        fitted(trial(), cov=cov)
+
+
+def test_mmrm_takes_no_residual() -> None:
+    with pytest.raises(ranef.ModelError, match="makes the residual structure of cov="):
+        fitted(trial(), residual="cs(visit | id)")
+
+
+def test_the_best_range_beside_random_effects() -> None:
+    """No correlation, and one over several days, are optima; candidates of one neighbourhood all lead to the first, at -115.24."""
+    rng = np.random.default_rng(64)
+    n, k = 16, 4
+    days, z = rng.uniform(0.3, 2.0, size=(n, k)).cumsum(axis=1).ravel(), rng.uniform(0.5, 3.0, size=n * k)
+    errors = np.zeros((n, k))
+    for j in range(k):
+        errors[:, j] = 0.6 * (errors[:, j - 1] if j else 0.0) + rng.normal(size=n) * (0.7 + 0.2 * j)
+    data = pd.DataFrame({"id": np.repeat(np.arange(n), k), "day": days, "z": z})
+    data["y"] = (np.repeat(0.7 * rng.normal(size=n), k) + errors.ravel()) * (0.4 + 0.5 * z)
+    fit = ranef.lmm("y ~ day + (1 | id)", data, residual="car1(day | id) * power(z)")
+    X = np.column_stack([np.ones(n * k), days])
+    assert dense_loglik(marginal_blocks(fit, n), X, data["y"].to_numpy()) == pytest.approx(fit.llf, abs=1e-8)
+    assert fit.llf > -114.7376
+
+
+def marginal_blocks(fit: ranef.Fit, subjects: int) -> np.ndarray:
+    tables = [fit.residual_covariance(subject=i, marginal=True) for i in range(subjects)]
+    return block_diag(*(np.array([list(row.values())[1:] for row in table], dtype=float) for table in tables))
+
+
+def dense_loglik(V: np.ndarray, X: np.ndarray, y: np.ndarray) -> float:
+    inner = X.T @ np.linalg.solve(V, X)
+    rest = y - X @ np.linalg.solve(inner, X.T @ np.linalg.solve(V, y))
+    nu, s = len(y) - X.shape[1], rest @ np.linalg.solve(V, rest)
+    return float(-0.5 * (np.linalg.slogdet(V)[1] + np.linalg.slogdet(inner)[1] + s + nu * np.log(2.0 * np.pi)))
