@@ -83,10 +83,10 @@ def _no_maximum(design: Design, optimum: Optimum) -> Finding | None:
     smallest = float(np.linalg.eigvalsh(covariance / np.outer(size, size))[0])
     if smallest > SINGULAR:
         return None
-    subjects, visits = len(term.subject.levels), len(term.visits)
+    subjects, visits = len(term.subject.levels), int(np.bincount(term.subject.codes).max())
     return _finding(
-        f"{subjects} levels of {term.subject.name} with {visits} visits are too few for {term.label} beside these fixed effects: "
-        "together they fit a combination of visits exactly, so that the likelihood has no maximum.",
+        f"{subjects} levels of {term.subject.name} with up to {visits} visits are too few for {term.label} beside these fixed "
+        "effects: together they fit a combination of visits exactly, so that the likelihood has no maximum.",
         "Take a structure with fewer parameters, such as toeph, ar1h, csh or cs; see too that no visit repeats another.",
         subjects=subjects, visits=visits, smallest_eigenvalue=smallest,
     )  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from scipy.linalg import blas, lapack
@@ -11,9 +12,10 @@ from ranef.core.criterion import Criterion
 from ranef.core.gram import Gram
 from ranef.core.kernels.threads import one_thread, one_thread_for
 from ranef.core.layout import Layout
+from ranef.core.pieces import LinAlgError
 from ranef.core.solution import Solution, theta_from_user
 from ranef.core.standard import Array, extent, standardise
-from ranef.errors import DataError, ModelError
+from ranef.errors import DataError, Finding, ModelError
 from ranef.fit.answer import Calculated, Searched
 from ranef.fit.checks import (
     OF_DATA,
@@ -73,7 +75,22 @@ def _answer(model: Model, gram: Gram, start: Array | None, warm: Array | None, c
         *data_findings(design, model.rows, dropped), *optimum_findings(optimum), *identification_findings(design, optimum),
         *overlap_findings(design), *order_findings(design),
     )  # fmt: skip
+    _refuse_singular(solution, optimum.state, findings)
     return Fit(model, Searched(criterion, optimum, solution), findings)
+
+
+def _refuse_singular(solution: Solution, state: str, findings: Sequence[Finding]) -> None:
+    """Raises ModelError where the search ended so near a singular covariance matrix that nothing can be computed there."""
+    if solution.criterion.residual is None or state != "not converged":
+        return
+    try:
+        _ = solution.gls
+    except LinAlgError:
+        told = next((one for one in findings if one.code == "not_identified"), None)
+        raise ModelError(
+            told.message if told else "The search for the covariance parameters ended at a singular matrix: there is no maximum.",
+            hint=told.remedy if told else "Take a structure with fewer parameters, such as toeph, ar1h, csh or cs.",
+        ) from None
 
 
 def criterion_of(model: Model, gram: Gram) -> Criterion:

@@ -9,6 +9,7 @@ import pytest
 from scipy.linalg import block_diag
 
 import ranef
+from ranef.core.solution import Solution
 
 FACTORS = "y ~ arm * visit + base"
 NUMBERS = "y ~ arm * factor(visit) + base"
@@ -157,7 +158,9 @@ def test_too_few_patients_for_the_fixed_effects_too() -> None:
     """14 patients less two arms leave 12 dimensions for 12 visits, and the baseline takes one: a combination of visits is fitted."""
     fit = fitted(trial(14, 12), "y ~ arm * factor(visit) + base", ddf="satterthwaite")
     assert fit.status == "not converged"
-    assert "14 levels of id with 12 visits are too few for un(visit | id) beside these fixed effects" in text(fit, "not_identified")
+    assert "14 levels of id with up to 12 visits are too few for un(visit | id) beside these fixed effects" in text(
+        fit, "not_identified"
+    )
     assert "toeph" in str(fit.findings[-1].remedy)
     enough = fitted(trial(15, 12), "y ~ arm * factor(visit) + base", ddf="satterthwaite")
     assert (enough.status, codes(enough)) == ("optimum", [])
@@ -267,3 +270,16 @@ def dense_loglik(V: np.ndarray, X: np.ndarray, y: np.ndarray) -> float:
     rest = y - X @ np.linalg.solve(inner, X.T @ np.linalg.solve(V, y))
     nu, s = len(y) - X.shape[1], rest @ np.linalg.solve(V, rest)
     return float(-0.5 * (np.linalg.slogdet(V)[1] + np.linalg.slogdet(inner)[1] + s + nu * np.log(2.0 * np.pi)))
+
+
+def test_a_matrix_that_rounding_makes_indefinite_is_refused_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a search ends beside a singular matrix, whether it can be factored is a matter of the last digit."""
+
+    def indefinite(self: Solution) -> None:
+        raise np.linalg.LinAlgError("V is not positive definite")
+
+    data = trial()
+    data.loc[data["visit"] == 1, "y"] = 0.0
+    monkeypatch.setattr(Solution, "gls", property(indefinite))
+    with pytest.raises(ranef.ModelError, match="The fixed effects fit the rows of visit 1 exactly"):
+        fitted(data, "y ~ arm * factor(visit)", ddf="satterthwaite")
