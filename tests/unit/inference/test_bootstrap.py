@@ -16,9 +16,10 @@ from ranef.core.single import Single
 from ranef.inference.bootstrap import bootstrap
 from ranef.inference.bootstrap.limits import acceleration, basic, bca, percentile, studentised
 from ranef.inference.bootstrap.refit import Refitter
-from ranef.inference.bootstrap.run import Meter, Work, generator
+from ranef.inference.bootstrap.run import Work, generator
 from ranef.inference.bootstrap.sources import parametric, refitter_of, responses, taken
 from ranef.inference.bootstrap.statistics import Levels, Sampler
+from ranef.progress import Meter
 
 
 def data(m: int = 40, per: int = 5, seed: int = 1) -> pd.DataFrame:
@@ -224,7 +225,7 @@ def test_failures_are_counted_not_hidden() -> None:
 
 def test_meter_is_silent_for_short_work_and_when_told() -> None:
     stream = io.StringIO()
-    meter = Meter(10, None, stream)
+    meter = Meter("bootstrap", "refits", 10, None, stream)
     meter.show(5)
     assert stream.getvalue() == ""
     meter.started -= 10

@@ -5,11 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from tests.unit.core.designs import random_factors
 
 import ranef
+from ranef.core.among import among
 from ranef.core.solution import Solution
 from ranef.inference.influence import influence
 from ranef.inference.influence.deletion import Deletion, members
+from ranef.inference.influence.held import Held, Rest
+from ranef.inference.parameters import of_solution
 
 
 def frame(seed: int = 2, n: int = 90) -> pd.DataFrame:
@@ -107,3 +111,91 @@ def test_refusals() -> None:
         influence(m, "g", "guess")
     with pytest.raises(ranef.DataError, match="no column"):
         influence(m, "nothing")
+
+
+def nested_frame(seed: int = 5, n: int = 400) -> pd.DataFrame:
+    """A chain of three factors, one crossed with it, and two of few levels."""
+    rng = np.random.default_rng(seed)
+    c, k, a, b = rng.integers(0, 60, n), rng.integers(0, 30, n), rng.integers(0, 6, n), rng.integers(0, 5, n)
+    x, effects = rng.normal(size=n) + 2, rng.normal(size=(6, 60, 2))
+    y = 1 + x + rng.normal(size=n)
+    for e, code in zip(effects, (c, c // 4, c // 20, k, a, b), strict=False):
+        y = y + e[code, 0] + 0.5 * x * e[code, 1]
+    labels = {"c": c, "s": c // 4, "t": c // 20, "k": k, "a": a, "b": b}
+    return pd.DataFrame({"y": y, "x": x, "w": rng.uniform(0.5, 2, n), **{name: code.astype(str) for name, code in labels.items()}})
+
+
+HELD = [
+    "(x | c)", "(x | c) + (x | s) + (1 | t)", "(1 | c) + (x | s) + (x | k)", "(x | c) + (1 | s) + (1 | k) + (1 | a)",
+    "(1 | a) + (x | b)", "(1 | k) + (1 | c)", "(x || c) + (1 | t)",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("by", ["c", "s", "t", "k", "a", "other"])
+@pytest.mark.parametrize("bars", HELD)
+@pytest.mark.parametrize("exact", [True, False])
+def test_held_deletions_are_those_from_gram_blocks(bars: str, by: str, exact: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether clusters are apart or share effects, whichever engine answers, with weights, by REML and ML."""
+    if not exact:
+        monkeypatch.setattr("ranef.core.block.EXACT", 0.0)
+        monkeypatch.setattr("ranef.core.criterion.FEW", 0)
+    d = nested_frame()
+    m = ranef.lmm(f"y ~ x + {bars}", d, reml=exact, precision_weights=None if exact else "w")
+    names = set(m.ngroups)
+    where = np.arange(len(d)) % 37 if by == "other" or by not in names else d[by].to_numpy()
+    ours, deletion = influence(m, where, "fixed"), Deletion.of(m)
+    for i in (0, len(ours.cooks) // 2, len(ours.cooks) - 1):
+        rows = np.flatnonzero(where == next(iter(ours.labels.values()))[i])
+        other = deletion.without(rows, "fixed")
+        assert isinstance(other, Solution)
+        np.testing.assert_allclose(ours.coefficients[i], other.beta, rtol=1e-7)
+        assert ours.estimates[i, -1] == pytest.approx(other.sigma, rel=1e-8)
+        np.testing.assert_allclose(ours.estimates[i], of_solution(other).estimates[0], rtol=1e-7, atol=1e-9)
+        ratio = np.linalg.det(other.vcov) / np.linalg.det(m.solution.vcov)
+        assert ours.covratio[i] == pytest.approx(ratio, rel=1e-7)
+
+
+@pytest.mark.parametrize("bars", HELD)
+@pytest.mark.parametrize("kind", ["ordinary", "singular"])
+def test_the_covariance_among_rows_is_that_of_all_effects(bars: str, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Z C Z' with C = Lambda (Lambda'Z'Z Lambda + I)^-1 Lambda', all dense."""
+    monkeypatch.setattr("ranef.core.criterion.FEW", 0)
+    m = ranef.lmm(f"y ~ x + {bars}", nested_frame(n=150))
+    deletion, criterion = Deletion.of(m), m.criterion
+    factors = random_factors(criterion.gram, 3, kind)
+    columns = []
+    for z, codes, lam in zip(deletion.z, deletion.codes, factors, strict=True):
+        own = np.zeros((len(z), int(codes.max()) + 1, z.shape[1]))
+        own[np.arange(len(z)), codes] = z
+        columns.append((own @ lam).reshape(len(z), -1))
+    ZL = np.hstack(columns)
+    expected = ZL @ np.linalg.solve(ZL.T @ ZL + np.eye(ZL.shape[1]), ZL.T)
+    rows = np.arange(7, 90, 2)
+    found = among(criterion.engine, criterion.layout, factors)([z[rows] for z in deletion.z], [c[rows] for c in deletion.codes])
+    np.testing.assert_allclose(found, expected[np.ix_(rows, rows)], atol=1e-11)
+
+
+def test_too_many_rows_and_rows_that_alone_determine_an_effect_are_subtracted(monkeypatch: pytest.MonkeyPatch) -> None:
+    d = nested_frame()
+    m = ranef.lmm("y ~ x + (1 | c) + (1 | k)", d)
+    expected = influence(m, "k", "fixed")
+    monkeypatch.setattr("ranef.inference.influence.held.MOST", 3)
+    np.testing.assert_allclose(influence(m, "k", "fixed").estimates, expected.estimates, rtol=1e-8)
+
+
+def test_an_interrupt_keeps_what_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    m, calls = MODELS["crossed"](frame()), []
+
+    def stopped(self: Held, rows: np.ndarray) -> Rest | None:
+        calls.append(rows)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return without(self, rows)
+
+    without, whole = Held.without, influence(m, "g", "fixed")
+    monkeypatch.setattr(Held, "without", stopped)
+    found = influence(m, "g", "fixed")
+    np.testing.assert_array_equal(found.cooks[:3], whole.cooks[:3])
+    assert np.isnan(found.cooks[3:]).all()
+    assert [finding.code for finding in found.findings] == ["interrupted"]
+    assert "after 3 of 8" in repr(found)

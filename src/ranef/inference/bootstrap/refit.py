@@ -100,7 +100,8 @@ class Refitter:
             theta, done = best.theta, best.state != "not converged"
         solution = Solution(criterion, theta)
         try:
-            gls, value = solution.pieces.gls, criterion.value(solution.pieces)
+            pieces = criterion.pieces(theta, 0)
+            gls, value = pieces.gls, criterion.value(pieces)
         except LinAlgError:
             done = False
             gls, value = Solution(self.criterion, self.theta).pieces.gls, np.nan

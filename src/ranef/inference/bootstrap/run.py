@@ -6,8 +6,6 @@ the number of refits.
 
 from __future__ import annotations
 
-import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TextIO
@@ -15,9 +13,8 @@ from typing import TextIO
 import numpy as np
 
 from ranef.inference.parameters import Batch
+from ranef.progress import Meter
 
-PATIENCE = 2.0  # seconds before the first sign of life
-PERIOD = 0.5
 LARGEST = 500  # refits in a chunk
 
 Chunk = Callable[[list[np.random.Generator]], Batch]
@@ -41,7 +38,7 @@ class Work:
     def run(self, watch: bool | None = None, stream: TextIO | None = None) -> tuple[Batch | None, bool]:
         """The refits that were made, in order, and whether all were; an interrupt ends the work and keeps what is done."""
         parts: list[Batch] = []
-        meter = Meter(self.n, watch, sys.stderr if stream is None else stream)
+        meter = Meter("bootstrap", "refits", self.n, watch, stream)
         try:
             for part in self._parts():
                 parts.append(part)
@@ -74,27 +71,3 @@ def generator(entropy: int, i: int) -> np.random.Generator:
 def entropy_of(seed: int | None) -> int:
     """The seed, or one from the system."""
     return int(np.random.SeedSequence(seed).entropy)  # type: ignore[arg-type]
-
-
-class Meter:
-    """Says how far the work is once it has taken two seconds: a line that is overwritten on a terminal, one line elsewhere."""
-
-    def __init__(self, total: int, watch: bool | None, stream: TextIO) -> None:
-        self.total, self.stream = total, stream
-        self.terminal = stream.isatty()
-        self.quiet = watch is False
-        self.started = self.shown = time.monotonic()
-        self.said = False
-
-    def show(self, done: int) -> None:
-        now = time.monotonic()
-        if self.quiet or now - self.started < PATIENCE or now - self.shown < PERIOD or (self.said and not self.terminal):
-            return
-        left = (now - self.started) * (self.total - done) / max(done, 1)
-        text = f"bootstrap: {done} of {self.total} refits, about {left:.0f} s left"
-        print(f"\r\033[K{text}" if self.terminal else text, end="" if self.terminal else "\n", file=self.stream, flush=True)
-        self.shown, self.said = now, True
-
-    def close(self) -> None:
-        if self.said and self.terminal:
-            print("\r\033[K", end="", file=self.stream, flush=True)

@@ -16,7 +16,8 @@ from ranef.inference.clusters import groupings, is_nested
 from ranef.inference.diagnostics.replicates import has_structure
 from ranef.inference.influence import influence
 from ranef.inference.influence.answer import OVERHEAD
-from ranef.inference.influence.deletion import Deletion, members
+from ranef.inference.influence.deletion import members
+from ranef.inference.influence.held import Held
 
 if TYPE_CHECKING:
     from ranef.fit.fit import Fit
@@ -54,20 +55,20 @@ def _of_groups(fit: Fit, name: str, levels: NDArray[Any], codes: Codes) -> Dista
     if m * (3 * fit.criterion.effort + OVERHEAD) <= AFFORDABLE:
         return Distances(name, levels, influence(fit, name).cooks, m)
     if all(is_nested(group.codes, codes) for group in groupings(fit).values()):
-        return Distances(name, levels, held(fit, codes), m)
+        return Distances(name, levels, apart(fit, codes), m)
     pull, rows = pulls(fit, codes), members(codes, m)
     most = np.sort(np.argsort(-pull, kind="stable")[:FEW])
-    deletion = Deletion.of(fit)
-    return Distances(name, levels[most], np.array([_deleted(fit, deletion, rows[j]) for j in most]), m)
+    held = Held.of(fit, codes)
+    return Distances(name, levels[most], np.array([_deleted(fit, held, rows[j]) for j in most]), m)
 
 
-def _deleted(fit: Fit, deletion: Deletion, rows: Codes) -> float:
+def _deleted(fit: Fit, held: Held, rows: Codes) -> float:
     """Cook's distance with theta held; NaN where the rest does not determine the model."""
-    rest = deletion.without(rows, "fixed")
+    rest = held.without(rows)
     if rest is None:
         return float("nan")
-    white, sigma, r = fit.solution.white, fit.sigma, fit.criterion.gram.rank
-    change = np.linalg.lstsq(white, fit.solution.beta - rest.beta, rcond=None)[0] / sigma
+    gls, r = held.gls, fit.criterion.gram.rank
+    change = gls.lower.T @ (gls.gamma - rest.gamma) * (fit.criterion.gram.standard.unit / fit.sigma)
     return float(change @ change) / r
 
 
@@ -78,7 +79,7 @@ def pulls(fit: Fit, codes: Codes) -> Array:
     return np.einsum("mr,mr->m", scores, scores)
 
 
-def held(fit: Fit, codes: Codes) -> Array:
+def apart(fit: Fit, codes: Codes) -> Array:
     """(m,) Cook's distance of clusters that share no random effect, with the variances held, all at once:
 
     beta - beta_(j) = (A - A_j)^-1 s_j,   A = X'V^-1X,   A_j = X_j'(V^-1X)_j,   s_j = X_j'(V^-1(y - X beta))_j

@@ -14,7 +14,8 @@ from ranef.errors import Finding, ModelError
 from ranef.fit.points import design_points, marginal_mean, random_part, whitened
 from ranef.fit.rows import needs_rows, row_labels
 from ranef.inference.clusters import clusters_of, dependent
-from ranef.inference.influence.deletion import Deletion, Method, members
+from ranef.inference.influence.deletion import Method, members
+from ranef.inference.influence.left import gram_left, held_left, watched
 from ranef.inference.influence.refits import Refits
 from ranef.inference.parameters import Names, of_solution
 from ranef.table import Table
@@ -51,6 +52,7 @@ class Influence:
     covratio: Array  # (m,)
     theta_cooks: Array | None  # (m,)
     rows: dict[str, Array]  # further columns of single rows
+    pending: int = 0  # deletions at the end that an interrupt kept from being made
 
     @cached_property
     def names(self) -> Names:
@@ -62,11 +64,17 @@ class Influence:
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        lost = np.flatnonzero(~np.isfinite(self.cooks))
+        made = len(self.cooks) - self.pending
+        lost = np.flatnonzero(~np.isfinite(self.cooks[:made]))
+        stopped = (Finding(
+            "interrupted", "warning", f"Interrupted after {made} of {len(self.cooks)} deletions.", "The others are missing.",
+            {"made": made},
+        ),) if self.pending else ()  # fmt: skip
         if not len(lost):
-            return ()
+            return stopped
         which = ", ".join(str(next(iter(self.labels.values()))[i]) for i in lost[:5])
         return (
+            *stopped,
             Finding(
                 "deletion_not_identified", "note",
                 f"Without {which}{' and others' if len(lost) > 5 else ''} of {self.by} the model is not determined.",
@@ -171,30 +179,27 @@ def _groups(fit: Fit, by: Any, by_row: bool) -> tuple[str, dict[str, Any], Codes
 
 
 def _by_deletion(fit: Fit, name: str, labels: dict[str, Any], codes: Codes, method: Method, by_row: bool) -> Influence:
-    deletion, rows = Deletion.of(fit), members(codes, int(codes.max()) + 1)
+    left = held_left(fit, codes) if method == "fixed" else gram_left(fit, method)
+    rows = members(codes, int(codes.max()) + 1)
     names, kept = Names.of(fit), list(fit.criterion.gram.standard.kept)
     p, m, full = names.fixed, len(rows), of_solution(fit.solution)
-    white, sigma = fit.solution.white[kept], fit.solution.sigma
-    estimates, covratio, ratios = np.full((m, len(names.term)), np.nan), np.full(m, np.nan), np.full(m, np.nan)
-    q = len(fit.optimum.theta)
-    theta = None if method == "fixed" or not q else np.full(m, np.nan)
-    for i, members_ in enumerate(rows):
-        solution = deletion.without(members_, method)
-        if solution is None:
-            continue
-        estimates[i] = of_solution(solution).estimates[0]
-        ratios[i] = solution.sigma / sigma
-        covratio[i] = ratios[i] ** (2 * p) * np.exp(fit.solution.gls.logdet_x - solution.gls.logdet_x)
-        if theta is not None:
-            off = solution.theta - fit.optimum.theta
-            theta[i] = 0.5 * float(off @ fit.hessian @ off) / q
+    estimates, (ratios, logdet, theta) = np.full((m, len(names.term)), np.nan), np.full((3, m), np.nan)
+    done = 0
+    for i, found in enumerate(watched(left, rows)):
+        done += 1
+        if found is not None:
+            estimates[i], ratios[i], logdet[i], theta[i] = found.estimates, found.ratio, found.logdet, found.theta
+    covratio = ratios ** (2 * p) * np.exp(-logdet)
     change = full.estimates[0, :p] - estimates[:, :p]
+    white, sigma = fit.solution.white[kept], fit.solution.sigma
     scaled = np.linalg.lstsq(white, change.T, rcond=None)[0] / sigma if p else np.zeros((0, m))
     cooks = np.einsum("im,im->m", scaled, scaled) / max(p, 1)
     dfbetas = change / (full.std_errors[0] * ratios[:, None])
     extra = _row_columns(fit) if by_row else {}
-    sizes = np.array([len(r) for r in rows])
-    return Influence(fit, name, method, labels, sizes, estimates, cooks, dfbetas, covratio, theta, extra)
+    sizes, moved = np.array([len(r) for r in rows]), method != "fixed" and len(fit.optimum.theta) > 0
+    return Influence(
+        fit, name, method, labels, sizes, estimates, cooks, dfbetas, covratio, theta if moved else None, extra, m - done
+    )  # fmt: skip
 
 
 def _by_refits(fit: Fit, name: str, labels: dict[str, Any], codes: Codes, method: Method | None) -> Influence:

@@ -19,14 +19,14 @@ def test_held_is_deletion_with_theta_held(formula):
         if "/" not in formula
         else next(t.group.codes for t in m.model.design.terms if t.group.name == "g")
     )
-    assert np.allclose(cooks.held(m, codes), influence(m, "g", "fixed").cooks, rtol=1e-7, equal_nan=True)
+    assert np.allclose(cooks.apart(m, codes), influence(m, "g", "fixed").cooks, rtol=1e-7, equal_nan=True)
 
 
 def test_a_cluster_that_alone_determines_a_coefficient():
     data = crossed(4)
     data["only"] = (data.g == "3").astype(float)
     m = ranef.lmm("y ~ x + only + (1 | g)", data)
-    found = cooks.held(m, m.model.design.terms[0].group.codes)
+    found = cooks.apart(m, m.model.design.terms[0].group.codes)
     levels = m.model.design.terms[0].group.levels.tolist()
     assert np.flatnonzero(np.isnan(found)).tolist() == [levels.index("3")]
 
