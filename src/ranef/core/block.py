@@ -13,6 +13,7 @@ import numpy as np
 from ranef.core.crossed import Crossed, crossed
 from ranef.core.elimination import Plan, plan
 from ranef.core.gram import Gram, Index
+from ranef.core.nested import affordable
 from ranef.core.pieces import Pieces
 from ranef.core.posterior import Posterior
 from ranef.core.sketch import sketched_pieces
@@ -74,6 +75,8 @@ class Block:
         if found is None or order < 3:
             self._open.clear()
             state = State.of(self.system, factors)
+            if order == 3 and state.solved is None and affordable(state.chain):
+                return state.nested_pieces()
             if order == 1 or not crossed(state):
                 return state.selected_pieces(order)
             found = Crossed.of(state)

@@ -10,7 +10,8 @@ import numpy as np
 
 from ranef.core.chain import Chain, eliminate
 from ranef.core.moments import direction_traces, level_products
-from ranef.core.pieces import Gls, Pieces, direction_forms
+from ranef.core.nested import product_tables
+from ranef.core.pieces import Gls, Pieces, direction_forms, direction_products
 from ranef.core.remainder import Factored, Inverse
 from ranef.core.selected import Selected
 from ranef.core.stage import tile_product
@@ -105,6 +106,34 @@ class State:
         if inverse is not None:
             totals.update(zip(plan.dense, inverse.totals(), strict=True))
         return Pieces(self.logdet, self.gls, direction_traces(layout, totals), F, y=y)
+
+    def nested_pieces(self) -> Pieces:
+        """All pieces, for a chain without dense factors."""
+        layout, plan, B = self.system.gram.layout, self.system.plan, self.projections
+        F = direction_forms(layout, [level_products(part) for part in B])
+        e, y = self._solved_twice(B)
+        tables = {}
+        for (i, j), table in product_tables(self.chain).items():
+            f, g = plan.chain[i], plan.chain[j]
+            tables[min(f, g), max(f, g)] = table if f <= g else table.transpose(1, 0, 3, 2)
+        totals = {f: stage.M.sum(axis=0) for f, stage in zip(plan.chain, self.select()[0], strict=True)}
+        return Pieces(self.logdet, self.gls, direction_traces(layout, totals), F, direction_products(layout, tables), e, y)
+
+    def _solved_twice(self, B: Sequence[Array]) -> tuple[Array, Array]:
+        """(K, K) e and y from solutions for b'(I kron E_d) Z', one direction at a time."""
+        f, a, b = self.system.gram.layout.directions
+        both = np.empty((2, len(f), len(f)))
+        for d in range(len(f)):
+            spread = [np.zeros_like(part) for part in B]
+            spread[f[d]][:, a[d]], spread[f[d]][:, b[d]] = B[f[d]][:, b[d]], B[f[d]][:, a[d]]
+            moved = self.apply(spread)
+            for g, (h, i, j) in enumerate(zip(f, a, b, strict=True)):
+                products = np.einsum("jc,jc->c", B[h][:, j], moved[h][:, i])
+                if i != j:
+                    products = products + np.einsum("jc,jc->c", B[h][:, i], moved[h][:, j])
+                both[:, d, g] = products[:-1].sum(), products[-1]
+        e, y = (both + both.swapaxes(1, 2)) / 2
+        return e, y
 
     def curvatures(self, r: Sequence[Array]) -> Array:
         """(K, K) y_de = x_d'Z'V^-1 Z x_e with x_d = (I kron E_d) Z'P y."""

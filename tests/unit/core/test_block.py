@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -58,6 +60,23 @@ def test_pieces_are_those_of_the_dense_engine(shape: str, widths: tuple[int, ...
     for engine in both_ways(gram):
         for order in (0, 1, 2):
             assert_same(engine.pieces(factors, order), expected, 1e-7 if kind == "large" else 1e-9)
+
+
+@given(
+    seed=st.integers(0, 10_000), kind=st.sampled_from(KINDS), n=st.integers(60, 250),
+    widths=st.sampled_from([(1, 1), (1, 1, 1), (2, 1), (1, 3), (2, 3, 1), (1, 2, 2), (3, 1, 2)]), turned=st.booleans(),
+)  # fmt: skip
+def test_second_derivatives_of_nested_factors(seed: int, kind: str, n: int, widths: tuple[int, ...], turned: bool) -> None:
+    """Exact by the tree, in any order of the terms."""
+    design = random_design(seed, "nested", widths, n=n, weighted=True)
+    design = replace(design, terms=design.terms[::-1]) if turned else design
+    gram = gram_of(design)
+    factors, chain = random_factors(gram, seed, kind), plan(gram)
+    assert not chain.dense
+    found, expected = Block(System.of(gram, chain), None).pieces(factors, 3), Dense.of(gram).pieces(factors, 2)
+    assert found.h is not None
+    assert found.e is not None
+    assert_same(found, expected, 1e-7)
 
 
 @given(seed=st.integers(0, 10_000), model=st.sampled_from(MODELS), n=st.integers(45, 150))
@@ -136,6 +155,14 @@ def test_a_crossing_beyond_memory_is_refused_by_name(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("ranef.schema.memory.available_bytes", lambda: 100.0)
     with pytest.raises(MemoryEstimateError, match=r"a \(12 levels\) with b \(7 levels\).*784 bytes"):
         Block.of(gram)
+
+
+def test_stretches_of_levels_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    gram = gram_of(random_design(3, "nested", (2, 3, 1)))
+    engine, factors = Block(System.of(gram, plan(gram)), None), random_factors(gram, 1)
+    whole = engine.pieces(factors, 3)
+    monkeypatch.setattr("ranef.core.nested.ENTRIES", 1)
+    assert_same(engine.pieces(factors, 3), whole, 1e-12)
 
 
 @pytest.mark.parametrize(("shape", "widths"), [("nested", (1, 1, 1)), ("mixed", (2, 2, 1))])
