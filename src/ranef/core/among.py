@@ -31,6 +31,8 @@ from ranef.core.state import State
 from ranef.core.system import System
 from ranef.covariance.base import Array
 
+BUSY = 0.1  # share of entries beyond which a dense product is faster
+
 Among = Callable[[Sequence[Array], Sequence[Index]], Array]  # z (n, k) and codes (n,) of each block -> (n, n)
 
 
@@ -111,6 +113,8 @@ class Eliminating:
         left = csr_array(
             (np.concatenate(values), (np.concatenate(rows), np.concatenate(columns))), shape=(n, self.system.remainder.size)
         )
+        if left.nnz > BUSY * n * self.system.remainder.size:
+            left = left.toarray()
         return np.asarray(out + left @ (left @ self.inverse.lower).T)
 
     def _dense_columns(self, z: Sequence[Array], codes: Sequence[Index]) -> tuple[list[Index], list[Index], list[Array]]:
