@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from problems import CACHE, HERE
+from problems import CACHE, EXACT, HERE
 from run import ONE_THREAD
 from trial_data import trial
 
@@ -92,7 +92,7 @@ def worker(of: Trial) -> None:
     """One JSON line: the first call of the process, and the median of warm ones."""
     import ranef
 
-    frame = pd.read_csv(of.csv(), float_precision="round_trip")
+    frame = pd.read_csv(of.csv(), **EXACT)
     frame["visit"] = frame["visit"].astype(str).str.zfill(2)
 
     def call() -> tuple[float, Any]:

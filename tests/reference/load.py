@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 import ranef
+from ranef.schema.files import EXACT
 
 HERE = Path(__file__).resolve().parent
 CONTRASTS = {
@@ -32,7 +33,7 @@ def _data(name: str) -> pd.DataFrame:
     text = (gzip.decompress(raw) if meta["file"].endswith(".gz") else raw).decode("utf-8")
     kind = {column["name"]: column["type"] for column in meta["columns"]}
     as_text = {name: str for name, type_ in kind.items() if type_ in ("factor", "ordered", "string", "logical")}
-    frame = pd.read_csv(io.StringIO(text), dtype=as_text, keep_default_na=False, na_values=[""], float_precision="round_trip")
+    frame = pd.read_csv(io.StringIO(text), dtype=as_text, keep_default_na=False, na_values=[""], **EXACT)
     for column in meta["columns"]:
         name_, type_ = column["name"], column["type"]
         if type_ in ("factor", "ordered"):

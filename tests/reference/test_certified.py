@@ -20,6 +20,7 @@ import pandas as pd
 import pytest
 
 import ranef
+from ranef.schema.files import EXACT
 from tests.reference import compare
 
 HERE = Path(__file__).with_name("certified")
@@ -42,7 +43,7 @@ def digits(ours: float, exact: Fraction | float | str) -> float:
 @cache
 def anova_data(name: str) -> pd.DataFrame:
     text = gzip.decompress((HERE / "nist_anova" / f"{name}.csv.gz").read_bytes()).decode()
-    return pd.read_csv(io.StringIO(text), dtype={"treatment": str}, float_precision="round_trip").astype({"y": float})
+    return pd.read_csv(io.StringIO(text), dtype={"treatment": str}, **EXACT).astype({"y": float})
 
 
 @cache
@@ -110,7 +111,7 @@ def polynomial(model: str) -> int:
 
 def linear_fit(name: str) -> ranef.Fit:
     facts = LINEAR[name]
-    data = pd.read_csv(HERE / "nist_lls" / f"{name}.csv", float_precision="round_trip").astype(float)
+    data = pd.read_csv(HERE / "nist_lls" / f"{name}.csv", **EXACT).astype(float)
     if "polynomial" in facts["model"]:
         powers = [f"I(x**{k})" if k > 1 else "x" for k in range(1, polynomial(facts["model"]) + 1)]
         return ranef.lm("y ~ " + " + ".join(powers), data)
@@ -145,7 +146,7 @@ def test_data_without_residual_are_refused(name: str) -> None:
 def test_filip() -> None:
     """Raw powers up to the tenth are collinear to R's tolerance, as in lm(); orthogonal polynomials give the certified fit."""
     assert linear_fit("Filip").dropped == ("I(x^10)",)
-    data = pd.read_csv(HERE / "nist_lls" / "Filip.csv", float_precision="round_trip")
+    data = pd.read_csv(HERE / "nist_lls" / "Filip.csv", **EXACT)
     m = ranef.lm("y ~ poly(x, 10)", data)
     assert digits(m.sigma, LINEAR["Filip"]["residual_sd"]) >= 8.0
     residual = m.sigma**2 * m.df_residual
