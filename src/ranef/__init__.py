@@ -73,6 +73,7 @@ PUBLIC = {
     "ModelError": "ranef.errors",
     "MemoryEstimateError": "ranef.errors",
     "SavedModelError": "ranef.errors",
+    "FileError": "ranef.errors",
     "Finding": "ranef.errors",
 }
 
@@ -81,7 +82,9 @@ __all__ = ["__version__", *PUBLIC]
 
 def __getattr__(name: str) -> Any:
     if name not in PUBLIC:
-        raise AttributeError(f"module 'ranef' has no attribute {name!r}")
+        import sys
+
+        raise AttributeError(f"module 'ranef' has no attribute {name!r}", name=name, obj=sys.modules[__name__])
     module = import_module(PUBLIC[name])
     value = module if module.__name__ == f"ranef.{name}" else getattr(module, name)
     globals()[name] = value
@@ -104,6 +107,7 @@ if TYPE_CHECKING:  # what type checkers see; kept equal to PUBLIC by a test
     from ranef.ecosystem.marginaleffects import as_marginaleffects as as_marginaleffects
     from ranef.ecosystem.sklearn import MixedRegressor as MixedRegressor
     from ranef.errors import DataError as DataError
+    from ranef.errors import FileError as FileError
     from ranef.errors import Finding as Finding
     from ranef.errors import FormulaError as FormulaError
     from ranef.errors import MemoryEstimateError as MemoryEstimateError

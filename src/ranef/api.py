@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from ranef.arguments import check_flag, check_mapping, checked
 from ranef.covariance import STRUCTURES, word_of
 from ranef.covariance.variance_functions import VARIANCE_FUNCTIONS
 from ranef.errors import FormulaError, ModelError
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 OPTIMIZERS = ("newton", "bobyqa", "lbfgs", "em")
 
 
+@checked
 def lmm(
     formula: str,
     data: Any,
@@ -118,6 +120,11 @@ def lmm(
     """
     if not isinstance(formula, str):
         raise ModelError(f"formula must be a string, not {type(formula).__name__}.", hint='For example "y ~ x + (1 | g)".')
+    check_flag("reml", reml)
+    check_mapping("contrasts", contrasts, '{"cond": "sum"}')
+    check_mapping("functions", functions, '{"half": lambda x: x / 2}')
+    check_mapping("covariances", covariances, '{"A": A}')
+    check_mapping("hold", hold, '{"Residual": {"rho": 0.5}}')
     if optimizer not in OPTIMIZERS:
         raise ModelError(f"optimizer={optimizer!r} is not known.", hint=f"Use one of: {', '.join(OPTIMIZERS)}.")
     options = Options(check_ddf(ddf), optimizer, start)
@@ -178,6 +185,7 @@ class Noise:
         return cls(variance, True) if V is None else cls(V.diagonal(), True, V)
 
 
+@checked
 def lm(formula: str, data: Any, **options: Any) -> Fit:
     """Fit an ordinary (weighted) linear regression: `lmm` without random terms, with the same Fit.
 
@@ -211,6 +219,7 @@ def lm(formula: str, data: Any, **options: Any) -> Fit:
     return lmm(formula, data, **options)
 
 
+@checked
 def describe(
     formula: str,
     data: Any,

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ranef
-from ranef.errors import DataError, FormulaError, MemoryEstimateError, ModelError, RanefError, SavedModelError
+from ranef.arguments import write_text
+from ranef.errors import DataError, FileError, FormulaError, MemoryEstimateError, ModelError, RanefError, SavedModelError
 from ranef.fit.methods import DDF
 from ranef.progress import progress
 
@@ -29,6 +30,7 @@ CODES: tuple[tuple[type[BaseException], int], ...] = (
     (ModelError, MODEL),
     (MemoryEstimateError, MODEL),
     (SavedModelError, FILE),
+    (FileError, FILE),
     (RanefError, MODEL),
     (OSError, FILE),
 )
@@ -150,6 +152,9 @@ def _fit(arguments: argparse.Namespace) -> int:
         from ranef.report.write import kind_of
 
         kind_of(arguments.report)  # a name that cannot be written is refused before the fit
+    for path in (arguments.report, arguments.json, arguments.save):
+        if path is not None and not path.parent.is_dir():
+            raise FileError.of(path, FileNotFoundError())
     data = _data(arguments.data)
     with progress(f"fitting {arguments.formula}"):
         fit = ranef.lmm(
@@ -176,7 +181,7 @@ def _write_report(fit: Fit, path: Path, arguments: argparse.Namespace) -> None:
 def _write_json(fit: Fit, path: Path, arguments: argparse.Namespace) -> None:
     from ranef.report.record import record
 
-    path.write_text(json.dumps(record(fit), indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+    write_text(path, json.dumps(record(fit), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def _save(fit: Fit, path: Path, arguments: argparse.Namespace) -> None:

@@ -7,13 +7,15 @@ Errors stop a call; findings travel with its result. Both say what was found, wh
     ├── DataError             a column, a level or a row of the data
     ├── ModelError            the question cannot be answered with these data
     ├── MemoryEstimateError   the answer would need more memory than there is
-    └── SavedModelError       a file that is not a model saved by this package
+    ├── SavedModelError       a file that is not a model saved by this package
+    └── FileError             a file that cannot be written
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 Severity = Literal["note", "warning", "serious"]
@@ -38,6 +40,17 @@ class RanefError(Exception):
     def __init__(self, message: str, *, hint: str | None = None) -> None:
         self.message, self.hint = message, hint
         super().__init__(message if hint is None else f"{message}\n{hint}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Errors come back whole from other processes."""
+        return _again, (type(self), self.args, self.__dict__)
+
+
+def _again(kind: type[RanefError], args: tuple[Any, ...], state: dict[str, Any]) -> RanefError:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(state)
+    return error
 
 
 class FormulaError(RanefError, ValueError):
@@ -112,6 +125,30 @@ class SavedModelError(RanefError, ValueError):
     ranef.errors.SavedModelError: This is not a saved model: it is no archive of ours.
     Save models with fit.save(path).
     """
+
+
+class FileError(RanefError, OSError):
+    """A report or a table cannot be written where it was asked for.
+
+    Examples
+    --------
+    >>> import ranef
+    >>> m = ranef.lmm("Yield ~ 1 + (1 | Batch)", ranef.datasets.load("Dyestuff"))
+    >>> ranef.report(m, "no such folder/dyes.html")
+    Traceback (most recent call last):
+    ranef.errors.FileError: 'no such folder/dyes.html' cannot be written: there is no folder 'no such folder'.
+    Make the folder first, or give another one.
+    """
+
+    @classmethod
+    def of(cls, path: Path, problem: OSError) -> FileError:
+        """What stands in the way of writing `path`."""
+        if not path.parent.is_dir():
+            return cls(
+                f"{str(path)!r} cannot be written: there is no folder {str(path.parent)!r}.",
+                hint="Make the folder first, or give another one.",
+            )
+        return cls(f"{str(path)!r} cannot be written: {problem.strerror or problem}.")
 
 
 @dataclass(frozen=True)

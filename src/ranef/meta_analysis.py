@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ranef.api import lmm
+from ranef.arguments import checked
 from ranef.errors import Finding, ModelError
 from ranef.fit.answer import changed
 from ranef.fit.fit import Fit
@@ -21,6 +22,7 @@ LIKELIHOODS = {"REML": True, "ML": False}
 FIXED = ("FE", "EE", "CE")  # fixed, equal, common effects
 
 
+@checked
 def meta(
     yi: Any,
     vi: Any,

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from ranef import cells
+from ranef.arguments import check_path, write_text
 from ranef.cells import Values
 from ranef.errors import DataError
 from ranef.glossary import Rule
@@ -146,8 +147,7 @@ class Table:
         writer.writerows([_guarded(value) for value in row.values()] for row in self)
         if path is None:
             return out.getvalue()
-        with open(path, "w", encoding="utf-8", newline="") as file:
-            file.write(out.getvalue())
+        write_text(check_path("path", path), out.getvalue())
         return None
 
     def __repr__(self) -> str:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ranef.api import lmm
+from ranef.arguments import checked
 from ranef.covariance import word_of
 from ranef.errors import Finding, ModelError
 from ranef.fit.fit import Fit
@@ -17,6 +18,7 @@ from ranef.table import Table
 Choice = Literal["first", "aicc", "aic", "bic"]
 
 
+@checked
 def mmrm(
     formula: str,
     data: Any,
@@ -73,10 +75,13 @@ def mmrm(
         raise ModelError(
             "mmrm() makes the residual structure of cov=, visit= and subject=.", hint="Leave residual= out, or use lmm()."
         )
+    for name, column in (("subject", subject), ("visit", visit)):
+        if not isinstance(column, str):
+            raise ModelError(f"{name}={column!r} must be the name of a column.")
     if choose not in ("first", "aicc", "aic", "bic"):
         raise ModelError(f"choose={choose!r} is not known.", hint='Use "first", "aicc", "aic" or "bic".')
     if not words:
-        raise ModelError("cov= names no structure.", hint='For example cov="un", or cov=["un", "toeph", "ar1h", "csh"].')
+        raise ModelError(f"cov={cov!r} names no structure.", hint='For example cov="un", or cov=["un", "toeph", "ar1h", "csh"].')
     tail = f", by={_name(by)}" if by else ""
     terms = [f"{_known(word)}({_name(visit)} | {_name(subject)}{tail})" for word in words]
     if len(words) == 1:
@@ -93,6 +98,7 @@ def mmrm(
     return _chosen(tried, words, choose)
 
 
+@checked
 def compare_structures(fit: Fit, structures: Sequence[str]) -> Table:
     """The same model with other residual structures: parameters, log likelihood, AIC, AICc and BIC, best AIC first.
 
@@ -119,6 +125,9 @@ def compare_structures(fit: Fit, structures: Sequence[str]) -> Table:
     residual = fit.model.design.residual
     if residual is None:
         raise ModelError("The model has no residual structure to compare others with.", hint='Give one: residual="un(visit | id)".')
+    structures = [structures] if isinstance(structures, str) else list(structures)
+    if not structures:
+        raise ModelError("structures names none.", hint='For example ["un", "csh", "ar1"].')
     at = residual.label.index("(")
     texts = [text if "(" in text else f"{_known(text)}{residual.label[at:]}" for text in structures]
     fits = [fit if text == residual.label else fit.update(residual=text) for text in texts]

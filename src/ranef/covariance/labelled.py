@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ranef.arguments import as_numbers, checked
 from ranef.errors import ModelError
 
 Array = NDArray[np.float64]
@@ -68,6 +69,7 @@ class LowRank:
         return np.asarray(own @ own.T)
 
 
+@checked
 def precision(matrix: Any, levels: Sequence[Hashable] | None = None) -> Precision:
     """A known covariance given by its inverse: ``lmm(formula, data, covariances={"A": ranef.precision(Q, levels)})``.
 
@@ -99,7 +101,7 @@ def precision(matrix: Any, levels: Sequence[Hashable] | None = None) -> Precisio
     from scipy.sparse import csc_array, issparse
 
     names = _labels(matrix, levels, "precision")
-    Q = csc_array(matrix if issparse(matrix) else np.asarray(matrix), dtype=np.float64)
+    Q = csc_array(matrix if issparse(matrix) else np.atleast_2d(as_numbers("matrix", matrix)), dtype=np.float64)
     if Q.shape != (len(names), len(names)):
         raise ModelError(
             f"The precision matrix has shape {Q.shape} and {len(names)} levels; it must be square, a row for each level."
@@ -112,6 +114,7 @@ def precision(matrix: Any, levels: Sequence[Hashable] | None = None) -> Precisio
     return Precision(Q, names)
 
 
+@checked
 def low_rank(root: Any, levels: Sequence[Hashable] | None = None) -> LowRank:
     """A known covariance A = B B' given by B (m, r), such as standardised markers over the root of their number.
 

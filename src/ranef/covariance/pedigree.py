@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ranef.arguments import checked
 from ranef.covariance.labelled import Precision
 from ranef.errors import DataError
 
@@ -102,6 +103,7 @@ class Pedigree:
         return pd.DataFrame(self.among(at), index=list(wanted), columns=list(wanted))
 
 
+@checked
 def pedigree(member: Sequence[Any], sire: Sequence[Any], dam: Sequence[Any]) -> Pedigree:
     """Relationships of the members of a pedigree, with inbreeding taken into account.
 
@@ -137,6 +139,9 @@ def pedigree(member: Sequence[Any], sire: Sequence[Any], dam: Sequence[Any]) -> 
     Henderson (1976), Biometrics 32, 69-83; Quaas (1976), Biometrics 32, 949-953; Meuwissen and Luo (1992), Genet. Sel. Evol. 24,
     305-313.
     """
+    for name, column in (("member", member), ("sire", sire), ("dam", dam)):
+        if isinstance(column, str) or not hasattr(column, "__iter__"):
+            raise DataError(f"{name} must be a column with an entry for each member, not {column!r}.")
     columns = [[None if _is_unknown(value) else value for value in column] for column in (member, sire, dam)]
     if len({len(column) for column in columns}) != 1:
         raise DataError(f"member, sire and dam have {', '.join(str(len(column)) for column in columns)} entries, not equally many.")

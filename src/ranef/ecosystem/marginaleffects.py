@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
+from ranef.arguments import checked
 from ranef.errors import ModelError
 from ranef.fit.rows import needs_rows
 
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from ranef.fit.fit import Fit
 
 
+@checked
 def as_marginaleffects(fit: Fit, *, re: Literal["population", "conditional"] = "population", df: float | None = None) -> Any:
     """A model that `marginaleffects.predictions`, `comparisons`, `slopes` and `hypotheses` take.
 

@@ -12,14 +12,15 @@ from ranef.core.strata import PERFECT
 from ranef.covariance import Scaled
 from ranef.covariance.base import Array
 from ranef.covariance.held import Held
-from ranef.design import Design, RandomTerm
+from ranef.design import Design, Grouping, RandomTerm
 from ranef.errors import Finding, ModelError
 from ranef.fit.identification import refuse_exact_visits, visit_findings
 from ranef.optim.problem import Optimum
 from ranef.schema import Rows
 
 FEW_LEVELS = 5
-OF_DATA = ("rows_dropped_missing", "rank_deficient_columns_dropped", "few_levels")  # the codes of `data_findings`
+MANY_FRACTIONS = 12  # more values with fractions than a design has doses
+OF_DATA = ("rows_dropped_missing", "rank_deficient_columns_dropped", "few_levels", "numeric_group")  # the codes of `data_findings`
 FLAT = 1e-6  # a scaled curvature below this is none
 FREE = ("cs", "toep", "cor")  # structures to which independent residuals add nothing new
 CLEAR = 1e-6  # share of the sum of squares that is far from rounding
@@ -88,7 +89,7 @@ def refuse_degenerate(gram: Gram) -> None:
         raise ModelError(
             f"{r} coefficients are to be estimated from {n} rows: no degrees of freedom are left for the "
             + ("variances." if known else "residual variance."),
-            hint="Use a smaller fixed part.",
+            hint=_numbers_as_text(design) or "Use a smaller fixed part.",
         )
     if known:
         return
@@ -110,6 +111,26 @@ def refuse_degenerate(gram: Gram) -> None:
             f"The fixed effects fit the response {design.response!r} perfectly: the residual variance is zero.",
             hint="Is the response computed from the predictors, or used as one?",
         )
+
+
+def _numbers_as_text(design: Design) -> str | None:
+    """A hint where a column has a coefficient for nearly each row because its numbers were read as text."""
+    found: dict[str, list[str]] = {}
+    for name in design.names:
+        column, bracket, level = name.partition("[T.")
+        if bracket and column.isidentifier():
+            found.setdefault(column, []).append(level.removesuffix("]"))
+    for column, levels in found.items():
+        if 2 * len(levels) > design.nobs and all(map(_is_number, levels)):
+            return f"{column!r} is text that reads as numbers, a factor with {len(levels) + 1} levels: turn it into numbers."
+    return None
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
 
 
 def refuse_perfect(gram: Gram, rest: float, rounding: float) -> None:
@@ -145,13 +166,16 @@ def _root_mean_square(y: Array) -> float:
 def data_findings(design: Design, rows: Rows, dropped: tuple[str, ...]) -> list[Finding]:
     """Rows and columns that were left out, and factors with few levels."""
     out = []
-    if rows.missing and rows.n_total > design.nobs:
-        counts = ", ".join(f"{count} in {name}" for name, count in rows.missing.items() if count)
+    if rows.n_total > design.nobs:
+        counts = [f"{count} in {name}" for name, count in rows.missing.items() if count]
+        counts += [f"{count} where {text} is no number" for text, count in rows.created.items()]
+        why = f" for missing values ({', '.join(counts)})" if counts else ""
+        zeros = f"{' and' if counts else ''} for a weight of zero ({rows.zero_weights})" if rows.zero_weights else ""
         out.append(
             Finding(
                 "rows_dropped_missing", "note",
-                f"{rows.n_total - design.nobs} of {rows.n_total} rows were left out for missing values ({counts}).",
-                evidence={"dropped": rows.n_total - design.nobs, "missing": dict(rows.missing)},
+                f"{rows.n_total - design.nobs} of {rows.n_total} rows were left out{why}{zeros}.",
+                evidence={"dropped": rows.n_total - design.nobs, "missing": dict(rows.missing), "created": dict(rows.created)},
             )
         )  # fmt: skip
     if dropped:
@@ -165,6 +189,7 @@ def data_findings(design: Design, rows: Rows, dropped: tuple[str, ...]) -> list[
         )  # fmt: skip
     for term in {id(term.group): term for term in design.terms}.values():
         group = term.group
+        out += numeric_group(design, group)
         if term.size < FEW_LEVELS:
             out.append(
                 Finding(
@@ -175,6 +200,27 @@ def data_findings(design: Design, rows: Rows, dropped: tuple[str, ...]) -> list[
                 )
             )  # fmt: skip
     return out
+
+
+def numeric_group(design: Design, group: Grouping) -> list[Finding]:
+    """A note where a grouping factor looks like a measurement.
+
+    It does where its many levels are numbers with fractions, or where it is also a numeric predictor and most rows have a level of
+    their own. A dose at a few values, or a lack-of-fit term with repeated values, is a grouping factor like any other.
+    """
+    if len(group.variables) > 1 or not isinstance(group.levels[0], float | int) or isinstance(group.levels[0], bool):
+        return []
+    fractions = group.size > MANY_FRACTIONS and any(float(level) % 1.0 for level in group.levels)
+    if not fractions and not (group.name in design.names and 2 * group.size > design.nobs):
+        return []
+    return [
+        Finding(
+            "numeric_group", "note",
+            f"{group.name} is a number, and as a grouping factor each of its {group.size} values is a level of its own.",
+            f"A measurement belongs in front of the bar or into the fixed part: ({group.name} | g), with g the units that repeat.",
+            {"group": group.name, "levels": group.size, "rows": design.nobs},
+        )
+    ]  # fmt: skip
 
 
 def identification_findings(design: Design, optimum: Optimum) -> list[Finding]:

@@ -12,13 +12,13 @@ import math
 import os
 import zipfile
 from collections.abc import Mapping
-from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
+from ranef.arguments import check_path
 from ranef.errors import SavedModelError
 
 HEADER = "header.json"
@@ -35,7 +35,7 @@ def write(path: str | os.PathLike[str], header: Mapping[str, Any], arrays: Array
 
     Raises SavedModelError where the place cannot be written.
     """
-    target = Path(path)
+    target = check_path("path", path)
     unfinished = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     plain = {name: np.ascontiguousarray(array, dtype=_dtype(array)) for name, array in arrays.items()}
     manifest = {name: {"dtype": array.dtype.str, "shape": list(array.shape)} for name, array in plain.items()}
@@ -60,6 +60,7 @@ def read(path: str | os.PathLike[str], *, max_bytes: int) -> tuple[dict[str, Any
 
     Raises SavedModelError for anything that `write` would not have written, and for more than `max_bytes` of arrays.
     """
+    path = check_path("path", path)
     try:
         with open(path, "rb") as file:
             return _read(file, max_bytes)

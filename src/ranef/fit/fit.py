@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from ranef.arguments import as_numbers
 from ranef.core.criterion import Criterion
 from ranef.core.satterthwaite import VarianceParameters
 from ranef.core.solution import Solution, theta_from_user
 from ranef.core.strata import Estimates
 from ranef.covariance.base import Array
-from ranef.errors import Finding
+from ranef.errors import Finding, ModelError
 from ranef.fit.answer import Answer
 from ranef.fit.methods import WITHOUT_RANDOM, check_ddf
 from ranef.fit.model import Model
@@ -444,7 +445,10 @@ class Fit:
 
     def deviance_at(self, theta: Sequence[float]) -> float:
         """The criterion at a theta on the user's scale, profiled over the fixed effects and sigma."""
-        return self.criterion.evaluate(theta_from_user(self.criterion, np.asarray(theta, float)), 0).value
+        asked = as_numbers("theta", theta)
+        if asked.shape != self.theta.shape or not np.all(np.isfinite(asked)):
+            raise ModelError(f"theta must hold {len(self.theta)} finite values (see the fit's .theta), not {theta!r}.")
+        return self.criterion.evaluate(theta_from_user(self.criterion, asked), 0).value
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write the model without its data; `ranef.load` reads it."""

@@ -25,6 +25,7 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse.linalg import splu
 
+from ranef.arguments import checked
 from ranef.design import Array
 from ranef.errors import MemoryEstimateError, ModelError
 from ranef.fit.effects import factors
@@ -72,6 +73,7 @@ class Equations:
         return splu(self.coefficient).solve(right)
 
 
+@checked
 def henderson(fit: Fit, form: Form = "multiplied") -> Equations:
     """The mixed-model equations of a fit at its estimated variances; see the module for the two forms.
 

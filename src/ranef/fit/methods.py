@@ -28,6 +28,6 @@ WITHOUT_RANDOM = ("asymptotic", *ROBUST)  # the methods that a model without ran
 
 def check_ddf(ddf: str) -> str:
     """Raises ModelError for a method that is not known."""
-    if ddf not in DDF:
+    if not isinstance(ddf, str) or ddf not in DDF:
         raise ModelError(f"ddf={ddf!r} is not known.", hint=f"Use one of: {', '.join(DDF)}.")
     return ddf

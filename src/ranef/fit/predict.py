@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from scipy.special import ndtri, stdtrit
 
+from ranef.arguments import check_level
 from ranef.design import Array
 from ranef.errors import ModelError
 from ranef.fit.newdata import Asked, ask
@@ -116,8 +117,7 @@ def _check(new_levels: str, interval: str | None, level: float) -> None:
         raise ModelError(f"new_levels={new_levels!r} is not known.", hint='Use "error", "population" or "missing".')
     if interval not in (None, "confidence", "prediction"):
         raise ModelError(f"interval={interval!r} is not known.", hint='Use "confidence", "prediction" or None.')
-    if not 0.0 < level < 1.0:
-        raise ModelError(f"level={level} must lie between 0 and 1, such as 0.95.")
+    check_level(level)
 
 
 def _error(fit: Fit, known: Points, unknown: Points | None) -> tuple[Array, Array]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
 from scipy.linalg import blas, lapack
 
+from ranef.arguments import as_numbers
 from ranef.core.criterion import Criterion
 from ranef.core.gram import Gram
 from ranef.core.kernels.threads import one_thread, one_thread_for
@@ -35,6 +35,9 @@ from ranef.fit.model import Model
 from ranef.fit.overlap import overlap_findings
 from ranef.optim import minimise
 from ranef.optim.problem import Certificate, Optimum, Step
+from ranef.schema.frames import refuse_other_order
+from ranef.schema.rows import refuse_extreme
+from ranef.schema.values import all_finite
 
 SPANNED = 1e-12  # of the squared length one of a column of X: what is left of one that the random columns span
 LONG = 12  # evaluations, more than a large model needs
@@ -125,14 +128,17 @@ def search(criterion: Criterion, optimizer: str, start: Array | None) -> Optimum
 def refit(fit: Fit, y: Array) -> Fit:
     """The same model and design with another response, started at the old optimum."""
     design, rows = fit.model.design, fit.model.rows
-    y = np.array(y, dtype=float)  # a copy: the caller may go on to change theirs
+    refuse_other_order(y, rows.index, "y")
+    y = np.array(as_numbers("y", y))  # a copy: the caller may go on to change theirs
     if y.shape == (rows.n_total,) and rows.kept is not None:
         y = y[rows.kept]
     if y.shape != (design.nobs,):
         raise DataError(f"The new response has shape {y.shape}; {design.nobs} values are needed, one for each row used.")
-    if not (math.isfinite(y.dot(y)) or np.isfinite(y).all()):
-        at = int(np.flatnonzero(~np.isfinite(y))[0])
-        raise DataError(f"The new response is {y[at]} in row {at}; refit() needs finite values in every row used.")
+    if not all_finite(y):
+        if not np.isfinite(y).all():
+            at = int(np.flatnonzero(~np.isfinite(y))[0])
+            raise DataError(f"The new response is {y[at]} in row {at}; refit() needs finite values in every row used.")
+        refuse_extreme("the new response", y)
     new = fit.model.with_response(y)
     strata = fit.answer.strata
     found = None if strata is None else strata.at(y)

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from ranef.arguments import check_count, check_seed
 from ranef.design import Array
 from ranef.errors import ModelError
 from ranef.fit.points import Points, design_points, marginal_mean, random_part
 from ranef.fit.rows import aligned_frame, needs_rows
+from ranef.schema.memory import refuse_beyond
 
 if TYPE_CHECKING:
     from ranef.fit.fit import Fit
@@ -29,8 +31,9 @@ def simulate(fit: Fit, n: int = 1, *, seed: int | np.random.Generator | None = N
     needs_rows(fit, "simulate()")
     if re not in ("new", "fitted"):
         raise ModelError(f"re={re!r} is not known.", hint='Use "new" or "fitted".')
-    if n < 1:
-        raise ModelError(f"n={n}: at least one simulation is needed.")
+    check_count("n", n, 1, "simulations")
+    check_seed(seed)
+    refuse_beyond(8.0 * n * fit.nobs, f"{n:,} simulations of {fit.nobs:,} rows", "Simulate fewer at a time.")
     response = responses_of(fit, re)
     rng = np.random.default_rng(seed)
     out = np.empty((n, fit.nobs))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import ndtri, stdtrit
 
+from ranef.arguments import check_level
 from ranef.covariance.base import Array
 from ranef.errors import ModelError
 from ranef.fit.methods import DDF
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 def tidy(fit: Fit, effects: Sequence[str], conf_int: bool, level: float) -> Table:
     """See `Fit.tidy`. Raises ModelError for an unknown kind of effects."""
-    wanted = (effects,) if isinstance(effects, str) else tuple(effects)
+    wanted = tuple(effects) if isinstance(effects, list | tuple | set) else (effects,)
     unknown = [kind for kind in wanted if kind not in ("fixed", "ran_pars")]
     if unknown:
         raise ModelError(f"effects={unknown[0]!r} is not known.", hint='Use "fixed", "ran_pars" or both.')
@@ -51,8 +52,7 @@ def _random_rows(fit: Fit) -> list[dict[str, object]]:
 
 def limits(fit: Fit, level: float) -> tuple[Array, Array]:
     """Wald limits of the fixed effects. Raises ModelError for a level outside (0, 1)."""
-    if not 0.0 < level < 1.0:
-        raise ModelError(f"level={level} must lie between 0 and 1, such as 0.95.")
+    check_level(level)
     df, tail = fit.df.to_numpy(), 0.5 * (1.0 + level)
     finite = np.isfinite(df)
     quantile = np.where(finite, stdtrit(np.where(finite, df, 1.0), tail), ndtri(tail))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from ranef.arguments import checked
 from ranef.errors import ModelError
 from ranef.fit.methods import DDF
 from ranef.fit.overlap import special_cases
@@ -27,6 +28,7 @@ HEADINGS = {"statistic": "Chi-sq.", "p_mixture": "Mixture p"}
 LOWER = 1e-5  # relative to the deviance: a larger model that fits worse than this has not found its optimum
 
 
+@checked
 def compare(
     *fits: Fit,
     test: Literal["lrt", "f"] = "lrt",
@@ -192,6 +194,7 @@ def _formulas(fits: Sequence[Fit], labels: Sequence[str]) -> tuple[str, ...]:
     return tuple(f"{label}: {text}" for text, label in zip(told(fits), labels, strict=True))
 
 
+@checked
 def variance_change(*fits: Fit, names: Sequence[str] | None = None) -> Table:
     """Variances and covariances of each model, and their relative change from the first: model group term1 term2 vcov change.
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ranef.arguments import checked
 from ranef.errors import ModelError
 from ranef.fit.effects import factors
 from ranef.formula import parse, term_label
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from ranef.fit.fit import Fit
 
 
+@checked
 def contextual(fit: Fit, x: str, group: str | None = None, *, ddf: str | None = None, level: float = 0.95) -> Table:
     """Within, between and contextual effect of a numeric covariate: effect estimate std_error df statistic p_value conf_low
     conf_high.

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from scipy.special import ndtri, stdtrit
 
+from ranef.arguments import check_level
 from ranef.covariance.base import Array
 from ranef.errors import ModelError
 from ranef.fit.methods import DDF
@@ -124,5 +125,4 @@ def _check(alternative: str, margin: float | None, joint: bool, level: float) ->
         raise ModelError(f"margin={margin!r} must be a positive number, on the scale of the response.")
     if joint and (alternative != "two-sided" or margin is not None):
         raise ModelError("A joint test has no direction and no margin.", hint="Test the hypotheses one by one: joint=False.")
-    if not 0.0 < level < 1.0:
-        raise ModelError(f"level={level} must lie between 0 and 1, such as 0.95.")
+    check_level(level)

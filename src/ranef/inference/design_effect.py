@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ranef.arguments import checked
 from ranef.design import Array
 from ranef.fit.points import design_points
 from ranef.fit.residual_side import refuse_structured
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 BETWEEN, WITHIN = "mean, between effects", "within effects"
 
 
+@checked
 def design_effect(fit: Fit, *, level: float = 0.95, bootstrap: Bootstrap | None = None) -> Table:
     """Design effects and effective sample sizes: quantity group cluster_size estimate conf_low conf_high effective_rows.
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from scipy.special import ndtri, stdtrit
 
+from ranef.arguments import checked
 from ranef.design import Array
 from ranef.errors import ModelError
 from ranef.fit.residual_side import refuse_structured
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 D_NOTE = "Intervals by the delta method, the standard deviation being estimated too; t with the degrees of freedom of the effect."
 
 
+@checked
 def cohens_d(fit: Fit, L: Any = None, *, sd: str | float | list[str] = "total", level: float = 0.95) -> Table:
     """Effects over a standard deviation: term estimate std_error df conf_low conf_high.
 
@@ -114,6 +116,7 @@ def _words(sd: str | float | list[str]) -> str:
     return f"Standardised by {sd:g}, taken as known."
 
 
+@checked
 def standardised(fit: Fit, *, method: Literal["refit", "basic"] = "refit", level: float = 0.95) -> Table:
     """Standardised coefficients: term estimate std_error df conf_low conf_high.
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ranef.arguments import check_kind, checked
 from ranef.design import Array
 from ranef.errors import ModelError
 from ranef.inference.comparable import refuse_different_data
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 QUANTITIES = ("marginal R²", "conditional R²", "residual variance")
 
 
+@checked
 def f2(fit: Fit, reduced: Fit | str, *, level: float = 0.95, n: int = 200, seed: int = 1) -> Table:
     """Cohen's f2: quantity estimate [std_error] conf_low conf_high.
 
@@ -57,6 +59,7 @@ def f2(fit: Fit, reduced: Fit | str, *, level: float = 0.95, n: int = 200, seed:
     """
     if isinstance(reduced, str):
         return _of_term(fit, reduced, level)
+    check_kind("f2", reduced, ("Fit",))
     refuse_different_data([fit, reduced], ["the model", "the reduced model"])
     if reduced.npar >= fit.npar:
         raise ModelError(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ranef.arguments import as_numbers
 from ranef.covariance.base import Array
 from ranef.errors import ModelError
 from ranef.inference.linear_text import Linear, read_hypotheses
@@ -36,7 +37,7 @@ def hypothesis(fit: Fit, L: Any, value: float | Sequence[float] = 0.0) -> Hypoth
     """
     names = list(fit.params.index)
     labels, matrix, given = _rows(L, names)
-    asked = np.asarray(value, dtype=float)
+    asked = as_numbers("value", value)
     if asked.ndim > 1 or (asked.ndim == 1 and len(asked) != len(matrix)):
         hint = "Give one number, or one for each."
         raise ModelError(f"value has {asked.size} numbers, and there are {len(matrix)} hypotheses.", hint=hint)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ranef.arguments import checked
 from ranef.fit.points import design_points
 from ranef.fit.residual_side import refuse_structured
 from ranef.inference.parts import Part, Parts
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 INTERCEPT = "(Intercept)"
 
 
+@checked
 def icc(fit: Fit, *, at: Mapping[str, Any] | None = None, level: float = 0.95, bootstrap: Bootstrap | None = None) -> Table:
     """Intraclass correlations: quantity group estimate std_error conf_low conf_high.
 

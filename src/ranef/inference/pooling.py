@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import chdtrc
 
+from ranef.arguments import checked
 from ranef.design import Array
 from ranef.errors import ModelError
 from ranef.inference.pooled import Pooled, Pooling
@@ -26,6 +27,7 @@ ALONE = "No value where the rows of a level alone do not determine its coefficie
 AGREE = 1e-7  # an eigenvalue of the variance of the difference below this share of the largest is rounding
 
 
+@checked
 def pooling(fit: Fit, group: str | None = None) -> Table:
     """The coefficients of each level of a grouping factor: group level term rows complete_pooling no_pooling partial_pooling, and
     the standard errors no_pooling_se partial_pooling_se.
@@ -67,6 +69,7 @@ def pooling(fit: Fit, group: str | None = None) -> Table:
     return Table(columns, title="Complete, no and partial pooling", notes=notes, frame_kind=fit.model.rows.frame)
 
 
+@checked
 def hausman(fit: Fit, group: str | None = None) -> Table:
     """Do the random effects of a grouping factor correlate with the covariates? Fixed dummies against random effects, coefficient
     by coefficient and jointly: term no_pooling partial_pooling estimate std_error statistic df p_value.

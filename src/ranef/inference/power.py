@@ -11,6 +11,7 @@ and the power that of the noncentral t. A treatment given to half of the cluster
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -19,6 +20,7 @@ from scipy.optimize import brentq
 from scipy.special import stdtrit
 from scipy.stats import nct
 
+from ranef.arguments import checked
 from ranef.errors import ModelError
 from ranef.table import Table
 
@@ -60,6 +62,7 @@ class TwoLevel:
         return float(nct.sf(t, self.df, shift) + nct.cdf(-t, self.df, shift))
 
 
+@checked
 def power_two_level(
     *,
     effect: float | None = None,
@@ -106,9 +109,15 @@ def power_two_level(
     Two-sided t test at 0.05; balanced design, variances as given.
     """
     asked = {"effect": effect, "clusters": clusters, "size": size, "power": power}
+    numbers = {**asked, "icc": icc, "tau2": tau2, "sigma2": sigma2, "variance": variance, "slope": slope, "alpha": alpha}
+    for name, value in numbers.items():
+        if value is not None and not (isinstance(value, int | float | np.number) and math.isfinite(value)):
+            raise ModelError(f"{name}={value!r} must be one finite number.", hint="For several designs at once see power_curves().")
     absent = [name for name, value in asked.items() if value is None]
     if len(absent) != 1:
-        raise ModelError("Give three of effect, clusters, size and power; the fourth is found.", hint=f"Missing: {absent}.")
+        raise ModelError(
+            "Give three of effect, clusters, size and power; the fourth is found.", hint=f"Missing: {', '.join(absent) or 'none'}."
+        )
     design = TwoLevel(clusters or 2.0, size or 1.0, *_variances(icc, tau2, sigma2), level, variance, slope)
     _check(design, asked, alpha)
     if power is not None and effect is None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from ranef.arguments import checked
 from ranef.design import Array
 from ranef.errors import ModelError
 from ranef.formula import term_label
@@ -32,6 +33,7 @@ ALIASED = 1e-9
 PART = "The part of a term is what only it, and no term without it, explains of the fitted mean."
 
 
+@checked
 def r2(fit: Fit, *, by: Literal["term"] | None = None, level: float = 0.95, bootstrap: Bootstrap | None = None) -> Table:
     """R2: quantity [term] estimate std_error conf_low conf_high.
 

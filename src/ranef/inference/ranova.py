@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from ranef.arguments import checked
 from ranef.errors import ModelError
 from ranef.fit.rows import needs_rows
 from ranef.formula import Bar, Formula, Term, bar_text, format, term_label
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from ranef.fit.fit import Fit
 
 
+@checked
 def ranova(fit: Fit, *, reference: Kind = "auto", draws: int | None = None, seed: int = 1) -> Table:
     """Test every random effect: term npar llf aic statistic df p_value p_mixture p_naive; the first row is the model itself.
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.special import ndtri
 
+from ranef.arguments import check_level
 from ranef.design import Array
-from ranef.errors import ModelError
 from ranef.glossary import Rule
 from ranef.inference.parts import Part
 
@@ -43,9 +43,7 @@ class Estimate:
 
 def quantile(level: float) -> float:
     """Of the normal distribution, two-sided. Raises ModelError for a level outside (0, 1)."""
-    if not 0.0 < level < 1.0:
-        raise ModelError(f"level={level} must lie between 0 and 1, such as 0.95.")
-    return float(ndtri(0.5 * (1.0 + level)))
+    return float(ndtri(0.5 * (1.0 + check_level(level))))
 
 
 def ratio(a: Part, b: Part, spread: Array, level: float) -> Estimate:

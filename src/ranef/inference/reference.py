@@ -52,7 +52,7 @@ class Reference:
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise ModelError(f"reference={self.kind!r} is not known.", hint=f"Use one of: {', '.join(KINDS)}.")
-        if self.draws is not None and (int(self.draws) != self.draws or self.draws < 100):
+        if self.draws is not None and (not isinstance(self.draws, int | np.integer) or self.draws < 100):
             raise ModelError(f"draws={self.draws!r} must be a number of at least 100.")
 
     @property

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ranef.arguments import checked
 from ranef.core.solution import Solution
 from ranef.design import Array
 from ranef.fit.effects import factors
@@ -29,6 +30,7 @@ LIMITS: dict[str, Rule] = {"conf_low": "fraction", "conf_high": "fraction"}
 NOTE = "Intervals by the delta method on the scale of log(1 - reliability); where a variance is zero, by the likelihood."
 
 
+@checked
 def reliability(fit: Fit, *, level: float = 0.95) -> Table:
     """Of each random effect: group level term rows estimate reliability shrinkage conf_low conf_high.
 

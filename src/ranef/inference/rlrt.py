@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import chdtrc
 
+from ranef.arguments import check_count, checked
 from ranef.core.gram import Gram
 from ranef.covariance.base import Array
 from ranef.errors import ModelError
@@ -86,6 +87,7 @@ class ExactTest:
         return self.table._repr_html_()
 
 
+@checked
 def rlrt(fit: Fit, n: int = 100_000, seed: int | None = 1) -> ExactTest:
     """Test the one variance component of a model by the exact distribution of its (restricted) likelihood ratio.
 
@@ -105,6 +107,7 @@ def rlrt(fit: Fit, n: int = 100_000, seed: int | None = 1) -> ExactTest:
     Restricted likelihood ratio of a variance of zero; p from 10000 draws of its
     exact distribution. Seed 1.
     """
+    check_count("n", n, 100, "draws")
     refuse_structured(fit, "rlrt()", "Use compare().")
     needs_estimated_sigma(
         fit.model.design.sigma, "The exact test", "Use compare(m0, m1) or ranef.heterogeneity(m), which has the Q test."

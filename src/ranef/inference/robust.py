@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ranef.arguments import checked
 from ranef.covariance.base import Array
 from ranef.design import Codes
 from ranef.errors import ModelError
@@ -213,6 +214,7 @@ def _adjustment(kind: str, X: Array, V: Array) -> Array:
     return np.swapaxes(D, 1, 2) @ inner @ D
 
 
+@checked
 def robust(fit: Fit, kind: str = "CR2", cluster: Any = None) -> Fit:
     """The same fit, reported and tested with a cluster-robust covariance: summary, test, anova, intervals and marginal means.
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from ranef.arguments import checked
 from ranef.errors import ModelError
 from ranef.inference.parts import Part, Parts
 from ranef.inference.ratios import RULES, share
@@ -22,6 +23,7 @@ AT = "Averaged over the rows, each with {values}."
 RAW = "Slopes count with their variances as they are, so that shares depend on the units of the covariates."
 
 
+@checked
 def variance_partition(
     fit: Fit,
     *,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ranef.arguments import checked
 from ranef.design import Array
 from ranef.errors import ModelError
 from ranef.fit.effects import factor_named, factors
@@ -28,6 +29,7 @@ RESIDUAL: Component = ("Residual", None)
 MOVER = "Limits from those of the two standard deviations (Zou and Donner 2008), as if these were independent."
 
 
+@checked
 def variance_reduction(
     first: Fit, second: Fit, *, reference: str | float = "residual", level: float = 0.95, n: int = 200, seed: int = 1
 ) -> Table:
@@ -99,6 +101,7 @@ def variance_reduction(
     return Table(columns, title="Change of variance components", notes=notes, level=level, frame_kind=first.model.rows.frame)
 
 
+@checked
 def sd_difference(
     fit: Fit, first: Component | str, second: Component | str, *, reference: str | float = "residual", level: float = 0.95
 ) -> Table:
@@ -193,6 +196,8 @@ def _reduction(old: Array, new: Array) -> Array:
 
 def _sd(parts: Parts, name: Component | str, level: float) -> Estimate:
     quantile(level)
+    if not isinstance(name, str) and not (isinstance(name, tuple | list) and len(name) == 2):
+        raise ModelError(f"{name!r} is no component.", hint='Give "Residual", a grouping factor, or a pair ("school", "slope").')
     group, term = (name, None) if isinstance(name, str) else name
     if group == "Residual":
         part = parts.residual

@@ -66,8 +66,8 @@ class Comparisons:
 
 def check_adjust(adjust: str) -> str:
     """The method by any of its spellings. Raises ModelError for one that is not known."""
-    name = SPELLINGS.get(adjust.lower(), adjust.lower())
-    if name not in WORDS:
+    name = SPELLINGS.get(adjust.lower(), adjust.lower()) if isinstance(adjust, str) else None
+    if name is None or name not in WORDS:
         raise ModelError(f"adjust={adjust!r} is not known.", hint=f"Use one of: {', '.join(WORDS)}.")
     return name
 

@@ -39,8 +39,8 @@ class Averages:
 
 def check_weights(weights: str) -> str:
     """Raises ModelError for weights that are not known."""
-    name = SPELLINGS.get(weights, weights)
-    if name not in (*WEIGHTS, "show"):
+    name = SPELLINGS.get(weights, weights) if isinstance(weights, str) else None
+    if name is None or name not in (*WEIGHTS, "show"):
         raise ModelError(
             f"weights={weights!r} is not known.", hint=f"Use one of: {', '.join(WEIGHTS)}; show lists what is averaged over."
         )

@@ -167,7 +167,9 @@ def _place(ref: Any, names: Sequence[str], levels: Sequence[str]) -> int:
 def _custom(method: Any, names: Sequence[str], levels: Sequence[str]) -> Contrasts:
     """`{"early - late": [0.5, 0.5, -1]}`, `{"T9": 1, "T3": -0.5, "T6": -0.5}`, or a matrix."""
     if isinstance(method, Mapping):
-        if method and all(isinstance(value, int | float | np.number) for value in method.values()):
+        if not method:
+            raise ModelError("method={} holds no contrasts.", hint=_order(names))
+        if all(isinstance(value, int | float | np.number) for value in method.values()):
             row = _row(method, levels, names)
             return Contrasts([_written(row, names)], row[None], "custom")
         rows = [_row(value, levels, names) for value in method.values()]
@@ -176,6 +178,8 @@ def _custom(method: Any, names: Sequence[str], levels: Sequence[str]) -> Contras
         table = np.atleast_2d(np.array(method, dtype=float))
     except (TypeError, ValueError):
         raise ModelError(f"method={method!r} is no name of contrasts, no dict and no matrix of numbers.") from None
+    if not np.all(np.isfinite(table)):
+        raise ModelError(f"method={method!r} has a coefficient that is not a finite number.")
     if table.shape[1] != len(names):
         raise ModelError(f"The contrast matrix has {table.shape[1]} columns, and there are {len(names)} means.", hint=_order(names))
     return Contrasts([_written(row, names) for row in table], table, "custom")
@@ -185,12 +189,22 @@ def _row(value: Any, levels: Sequence[str], names: Sequence[str]) -> Array:
     if isinstance(value, Mapping):
         row = np.zeros(len(names))
         for level, coefficient in value.items():
-            row[_place(level, names, levels)] = float(coefficient)
+            row[_place(level, names, levels)] = _coefficients(coefficient)[0]
         return row
-    row = np.asarray(value, dtype=float).ravel()
+    row = _coefficients(value)
     if len(row) != len(names):
         raise ModelError(f"A contrast has {len(row)} coefficients, and there are {len(names)} means.", hint=_order(names))
     return row
+
+
+def _coefficients(value: Any) -> Array:
+    try:
+        out = np.asarray(value, dtype=float).ravel()
+    except (TypeError, ValueError):
+        out = np.full(1, np.nan)
+    if not np.all(np.isfinite(out)):
+        raise ModelError(f"A contrast has coefficients that are not finite numbers: {value!r}.")
+    return out
 
 
 def _order(names: Sequence[str]) -> str:

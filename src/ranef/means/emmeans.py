@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
+from ranef.arguments import checked
 from ranef.errors import ModelError
 from ranef.means.averaging import Averages, average, check_weights, targets, weight_table
 from ranef.means.estimates import estimates_of
@@ -27,6 +28,7 @@ class MeansAndContrasts(NamedTuple):
         return self.means._repr_html_() + self.contrasts._repr_html_()
 
 
+@checked
 def emmeans(
     model: Any,
     specs: str | Sequence[str],

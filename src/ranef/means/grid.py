@@ -6,6 +6,7 @@ then no cells of the grid.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ranef.arguments import check_mapping
 from ranef.design import Array
 from ranef.errors import ModelError
 from ranef.means.estimates import Estimates
@@ -147,7 +149,7 @@ def reference_grid(
 
     Raises ModelError for names and levels that the model does not have.
     """
-    predictors, asked = estimates.predictors, dict(at or {})
+    predictors, asked = estimates.predictors, dict(check_mapping("at", at, '{"age": 40}'))
     for name in asked:
         if name not in predictors:
             raise ModelError(
@@ -169,7 +171,9 @@ def reference_grid(
             levels[name], how = (predictor.distinct, None) if few else _reduced(predictor, rule)
             if how is not None:
                 reduced[name] = how
-    if nesting is None:
+    if nesting is not None:
+        check_mapping("nesting", nesting, '{"school": ["region"]}')
+    else:
         nesting = _nested([predictors[name] for name in predictors if predictors[name].is_factor])
     return Grid(estimates, levels, reduced, nesting)
 
@@ -180,10 +184,15 @@ def _given(predictor: Predictor, values: Any) -> tuple[Any, ...]:
     chosen = [value.item() if isinstance(value, np.generic) else value for value in chosen]
     if predictor.levels is None:
         try:
-            return tuple(float(value) for value in chosen)
+            numbers = tuple(float(value) for value in chosen)
         except (TypeError, ValueError):
-            raise ModelError(f"at={{{predictor.name!r}: ...}} must be numbers, not {chosen[:3]!r}.") from None
+            numbers = ()
+        if not numbers or not all(map(math.isfinite, numbers)):
+            raise ModelError(f"at={{{predictor.name!r}: ...}} must be finite numbers, not {chosen[:3]!r}.")
+        return numbers
     texts = {level_text(level): level for level in predictor.levels}
+    if not chosen:
+        raise ModelError(f"at={{{predictor.name!r}: ...}} names no level.", hint=f"Levels: {', '.join(list(texts)[:20])}.")
     for value in chosen:
         if level_text(value) not in texts:
             raise ModelError(f"{predictor.name!r} has no level {value!r}.", hint=f"Levels: {', '.join(list(texts)[:20])}.")

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ranef.arguments import check_level
 from ranef.design import Array
 from ranef.errors import ModelError
 from ranef.means.adjust import Comparisons, Side, applicable, check_adjust, critical_values, p_values, words
@@ -130,8 +131,7 @@ def _scale_note(functions: Functions) -> tuple[str, ...]:
 
 def intervals(functions: Functions, *, level: float, adjust: str | None, side: str) -> Table:
     """See `Marginal.confint`."""
-    if not 0.0 < level < 1.0:
-        raise ModelError(f"level={level} must lie between 0 and 1, such as 0.95.")
+    check_level(level)
     if side not in SIDES or side in WITH_MARGIN:
         raise ModelError(f"side={side!r} is not known.", hint='Use "two-sided", "greater" or "less".')
     columns = Columns(functions, level, adjust, SIDES[side])

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ranef.arguments import checked
 from ranef.errors import ModelError
 from ranef.formula import parse, variables
 from ranef.means.averaging import average, check_weights, targets
@@ -24,6 +25,7 @@ from ranef.means.specs import read_specs
 from ranef.schema.frames import nearest
 
 
+@checked
 def emtrends(
     model: Any,
     var: str,
@@ -76,6 +78,8 @@ def emtrends(
     At: age = 11 (mean).
     Satterthwaite's degrees of freedom.
     """
+    if not isinstance(var, str):
+        raise ModelError(f"var={var!r} must be the name of a numeric predictor, or a transformation of one.")
     asked, rule = read_specs(specs or "1", by), check_weights(weights)
     estimates = estimates_of(model, ddf, data)
     name = _predictor(estimates.predictors, var)

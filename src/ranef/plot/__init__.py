@@ -59,7 +59,9 @@ __all__ = [*PUBLIC]
 
 def __getattr__(name: str) -> Any:
     if name not in PUBLIC:
-        raise AttributeError(f"module 'ranef.plot' has no attribute {name!r}")
+        import sys
+
+        raise AttributeError(f"module 'ranef.plot' has no attribute {name!r}", name=name, obj=sys.modules[__name__])
     value = getattr(import_module(f"ranef.plot.pictures.{PUBLIC[name]}"), name)
     globals()[name] = value
     return value

@@ -8,6 +8,8 @@ from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
+from ranef.arguments import checked
+from ranef.errors import ModelError
 from ranef.plot.figures import ASPECT, wrapped
 from ranef.plot.style import style
 
@@ -18,15 +20,32 @@ R = TypeVar("R")
 def picture(draw: Callable[P, R]) -> Callable[P, R]:
     """The function with its drawing done in the style of the package. Its answer is Axes, or an array of them."""
 
+    asked = checked(draw)
+
     @functools.wraps(draw)
     def drawn(*args: P.args, **kwargs: P.kwargs) -> R:
+        _check(draw.__name__, args, kwargs)
         with style():
-            made = draw(*args, **kwargs)
+            made = asked(*args, **kwargs)
             for ax in np.ravel(np.asarray(made, dtype=object)):
                 fold_labels(ax)
             return made
 
     return drawn
+
+
+def _check(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Raises ModelError for a picture of nothing, for Axes that are none and for a size that is no pair of inches."""
+    if len(args) and args[0] is None and name != "power":
+        raise ModelError(f"plot.{name}() has nothing to draw: its first argument is None.")
+    axes = kwargs.get("ax")
+    if axes is not None and not all(hasattr(ax, "plot") for ax in np.ravel(np.asarray(axes, dtype=object))):
+        raise ModelError(f"ax must be matplotlib Axes, or an array of them, not {type(axes).__name__}.")
+    size = kwargs.get("size") if name != "power" else None  # of a cluster
+    if size is not None and not (
+        isinstance(size, tuple | list) and len(size) == 2 and all(isinstance(x, int | float) and x > 0 for x in size)
+    ):
+        raise ModelError(f"size={size!r} must be the width and height in inches, such as (6, 4).")
 
 
 def fold_labels(ax: Any) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from ranef import cells
+from ranef.arguments import checked
 from ranef.errors import ModelError, RanefError
 from ranef.fit.methods import DDF
 from ranef.fit.rows import has_rows
@@ -94,6 +95,7 @@ class SideBySide:
         return self.to_html()
 
 
+@checked
 def side_by_side(
     *fits: Fit,
     names: Sequence[str] | None = None,

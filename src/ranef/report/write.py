@@ -6,7 +6,8 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from ranef.errors import ModelError
+from ranef.arguments import check_path, checked, write_text
+from ranef.errors import FileError, ModelError
 from ranef.report.chapters import document
 from ranef.report.markdown import markdown
 from ranef.report.page import rendered
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 PAGES, MARKDOWN = (".html", ".htm"), (".md", ".markdown", ".qmd")
 
 
+@checked
 def report(fit: Fit, path: str | PathLike[str], *, title: str | None = None, data: str | None = None) -> Path:
     """Write a report about `fit` to `path` and return the path.
 
@@ -38,6 +40,8 @@ def report(fit: Fit, path: str | PathLike[str], *, title: str | None = None, dat
     ------
     ModelError
         For a file name that ends otherwise.
+    FileError
+        For a place where nothing can be written.
 
     Examples
     --------
@@ -45,25 +49,34 @@ def report(fit: Fit, path: str | PathLike[str], *, title: str | None = None, dat
     >>> m = ranef.lmm("Reaction ~ Days + (Days | Subject)", ranef.datasets.load("sleepstudy"))
     >>> path = ranef.report(m, "sleep.html", data="sleepstudy")  # doctest: +SKIP
     """
-    target = Path(path)
+    target = check_path("path", path)
     kind = kind_of(target)
-    doc = document(fit, title=title, data=data)
+    if not target.parent.is_dir():  # said before the work, not after it
+        raise FileError.of(target, FileNotFoundError())
+    doc = document(fit, title=None if title is None else str(title), data=data)
     if kind == "page":
-        target.write_text(rendered(doc), encoding="utf-8")
+        write_text(target, rendered(doc))
         return target
     folder = target.with_name(f"{target.stem}_files")
     text, pictures = markdown(doc, folder.name)
-    target.write_text(text, encoding="utf-8")
+    write_text(target, text)
     if pictures:
-        folder.mkdir(exist_ok=True)
+        _make(folder)
     for name, svg in pictures.items():
-        (folder / name).write_text(svg, encoding="utf-8")
+        write_text(folder / name, svg)
     return target
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as problem:
+        raise FileError.of(folder, problem) from None
 
 
 def kind_of(path: Path) -> Literal["page", "markdown"]:
     """What a file of this name holds. Raises ModelError for other names."""
     ending = path.suffix.lower()
     if ending not in (*PAGES, *MARKDOWN):
-        raise ModelError(f"report() cannot write {path.name}.", hint="Use a name that ends in .html or .md.")
+        raise ModelError(f"report() cannot write {path.name!r}.", hint="Use a name that ends in .html or .md.")
     return "page" if ending in PAGES else "markdown"

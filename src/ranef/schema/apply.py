@@ -184,7 +184,7 @@ def _offset(schema: Schema, needed: Needed, evaluator: Evaluator, given: Any) ->
 def _weights(schema: Schema, frame: Frame, given: Any, *, wanted: bool) -> Array | None:
     if given is None and wanted and schema.weights in frame.names:
         given = schema.weights
-    return argument(frame, given, "weights")
+    return argument(frame, given, "precision_weights")
 
 
 def _refuse_missing(found: NewDesign) -> None:

@@ -16,6 +16,7 @@ import pandas as pd
 from ranef.errors import DataError
 from ranef.schema.values import Factor, Mask, Numeric, code_floats, code_integers, code_texts, logical_factor, nan_rows, objects
 
+EXACT_UP_TO = 2**53  # every whole number up to here is a float
 Kind = Literal["integer", "float", "logical", "factor", "text", "time"]
 
 
@@ -42,7 +43,21 @@ class Column:
             )
         if self.kind in ("factor", "text"):
             return self.levels
+        if self.kind == "integer":
+            self._refuse_merged()
         return Numeric(self._numbers(), logical=self.kind == "logical")
+
+    def _refuse_merged(self) -> None:
+        """Raises DataError where different whole numbers become the same float."""
+        if self.masked is not None or not len(self.values):
+            return
+        if max(-int(self.values.min()), int(self.values.max())) <= EXACT_UP_TO:
+            return
+        if len(np.unique(self.values)) > len(np.unique(self._numbers())):
+            raise DataError(
+                f"column {self.name!r} holds whole numbers that differ only beyond the 53 bits of a float",
+                hint="Subtract a constant, such as the smallest value, before the fit.",
+            )
 
     @cached_property
     def levels(self) -> Factor:
@@ -146,10 +161,10 @@ def _objects_of(name: str, values: np.ndarray, dtype: Any) -> Column:
     masked = np.asarray(pd.isna(values), dtype=bool)
     try:
         plain = np.where(masked, dtype(0), values).astype(dtype)
-    except OverflowError:
-        return Column(
-            name, "text", np.array([None if gone else str(value) for value, gone in zip(values, masked, strict=True)], dtype=object)
-        )
+    except OverflowError:  # too large for 64 bits: a float where a number is meant, a text where a level is
+        texts = np.array([None if gone else str(value) for value, gone in zip(values, masked, strict=True)], dtype=object)
+        numbers = np.array([np.nan if gone else float(value) for value, gone in zip(values, masked, strict=True)])
+        return Column(name, "float", numbers, factor=code_texts(texts))
     return _numeric(name, plain, masked if masked.any() else None)
 
 

@@ -23,11 +23,16 @@ EXACT: dict[str, Any] = (
 SEPARATORS = {".csv": ",", ".tsv": "\t", ".txt": None}
 
 
-def open_file(path: Path) -> Frame:
+def open_file(name: str | Path) -> Frame:
     """A Frame on a file, its columns not read yet.
 
     Raises DataError when there is no such file, or its kind is unknown, or it is damaged.
     """
+    path = Path(name)
+    if "://" in str(name):
+        raise DataError(f"{name!r} is an address, and only files are read", hint="Read it first, for example with pandas.read_csv.")
+    if path.is_dir():
+        raise DataError(f"{str(path)!r} is a folder", hint="Name a .csv, .csv.gz, .tsv or .parquet file in it.")
     if not path.is_file():
         near = [other.name for other in path.parent.iterdir() if other.is_file()] if path.parent.is_dir() else []
         raise DataError(f"there is no file {str(path)!r}", hint=nearest(path.name, sorted(near), "Files there") if near else None)

@@ -6,6 +6,7 @@ The user's data are never written to. A pandas frame takes a path of its own, wi
 from __future__ import annotations
 
 import difflib
+import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -58,12 +59,18 @@ class Frame:
 
 def nearest(name: str, names: Iterable[str], what: str = "Columns") -> str:
     """A hint that offers the names most like `name`, and the whole list when it is short."""
-    known = list(names)
-    folded = {other.casefold(): other for other in reversed(known)}
-    close = [folded[key] for key in difflib.get_close_matches(name.casefold(), folded, n=3, cutoff=0.6)]
+    known = list(dict.fromkeys(names))
+    folded = {_folded(other): other for other in reversed(known)}
+    close = [folded[key] for key in difflib.get_close_matches(_folded(name), folded, n=3, cutoff=0.6)]
     guess = f"Did you mean {' or '.join(map(repr, close))}? " if close else ""
+    if any(unicodedata.normalize("NFC", other) == unicodedata.normalize("NFC", name) for other in close):
+        guess = f"The data spell {name!r} with other Unicode characters that look the same: copy the name from there. "
     shown = ", ".join(known[:20]) + (f", … ({len(known)} in all)" if len(known) > 20 else "")
     return f"{guess}{what}: {shown or 'none'}."
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFKC", name).casefold()
 
 
 def open_frame(data: Any) -> Frame:
@@ -78,7 +85,7 @@ def open_frame(data: Any) -> Frame:
     if isinstance(data, str | Path):
         from ranef.schema.files import open_file
 
-        return open_file(Path(data))
+        return open_file(data)
     if isinstance(data, np.ndarray) and data.dtype.names is not None:
         return _mapping({name: data[name] for name in data.dtype.names})
     if data is not None and not isinstance(data, np.ndarray | list | tuple | int | float):
@@ -117,6 +124,8 @@ def _mapping(data: Mapping[Any, Any]) -> Frame:
 
 
 def _length(name: str, values: Any) -> int:
+    if isinstance(values, set | frozenset | Mapping):
+        raise DataError(f"column {name!r} is a {type(values).__name__}, which has no order", hint="Give one value for each row.")
     if isinstance(values, str | bytes) or not hasattr(values, "__len__"):
         raise DataError(f"column {name!r} is a single value, not a column", hint="Give one value for each row.")
     return len(values)
@@ -143,11 +152,23 @@ def _sequence(name: str, values: Any) -> Column:
     return from_pandas(name, series)
 
 
-def aligned(values: Any, size: int, what: str) -> Any:
+def refuse_other_order(values: Any, index: pd.Index | None, what: str) -> None:
+    """Raises DataError for a pandas series with the labels of the data in another order: by label or by row?"""
+    if index is None or not isinstance(values, pd.Series) or values.index.equals(index):
+        return
+    if len(values) == len(index) and values.index.is_unique and index.is_unique and len(index.difference(values.index)) == 0:
+        raise DataError(
+            f"the series {what} has the index of the data in another order",
+            hint="Give series.loc[data.index] to go by the labels, series.to_numpy() to go by row.",
+        )
+
+
+def aligned(values: Any, size: int, what: str, index: pd.Index | None = None) -> Any:
     """An array argument as (n,) floats, NaN where missing.
 
     Raises DataError when it is not one number for each row of the data.
     """
+    refuse_other_order(values, index, what)
     column = _sequence(what, values) if hasattr(values, "__len__") and not isinstance(values, str) else None
     if column is None:
         raise DataError(f"{what} must be the name of a column or one number for each row, not {type(values).__name__}")

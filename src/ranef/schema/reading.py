@@ -69,7 +69,7 @@ class Reading:
             )
         for text, node in self.needed.extras.items():
             gone.add_variable(text, node, self.extras[text], self._inputs)
-        gone.add_numbers(self.weights_name or ("sampling_variance" if self.known else "weights"), self.weights)
+        gone.add_numbers(self.weights_name or ("sampling_variance" if self.known else "precision_weights"), self.weights)
         gone.add_numbers(self.offset_name or "offset", self.offset)
         return gone
 
@@ -135,7 +135,7 @@ def read(formula: Formula, frame: Frame, given: Arguments) -> Reading:
         frame=frame, evaluator=evaluator, needed=needed,
         response_node=formula.response, response=response_of(formula.response, evaluator),
         terms=terms, groups=groups, offsets=offsets,
-        weights=argument(frame, weights, "sampling_variance" if given.known else "weights"), known=given.known,
+        weights=argument(frame, weights, "sampling_variance" if given.known else "precision_weights"), known=given.known,
         offset=argument(frame, offset, "offset"),
         weights_name=weights if isinstance(weights, str) else None, offset_name=offset if isinstance(offset, str) else None,
         states=evaluator.states, extras=extras,
@@ -196,5 +196,7 @@ def argument(frame: Frame, given: Any, what: str) -> Array | None:
     """Weights or an offset: by the name of a column, or as an array aligned with the rows."""
     if given is None:
         return None
-    numbers: Array = numbers_of(frame.column(given), what) if isinstance(given, str) else aligned(given, frame.size or 0, what)
+    numbers: Array = (
+        numbers_of(frame.column(given), what) if isinstance(given, str) else aligned(given, frame.size or 0, what, frame.index)
+    )
     return numbers

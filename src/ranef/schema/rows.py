@@ -14,6 +14,8 @@ from ranef.formula.expression import Expression, Name
 from ranef.schema.evaluate import first_rows
 from ranef.schema.values import Factor, Mask, Value, all_finite, nan_rows
 
+LARGEST, SMALLEST = 1e140, 1e-140  # whose squares, summed over all rows there can be, are floats
+
 
 @dataclass(frozen=True, eq=False)
 class Rows:
@@ -118,10 +120,21 @@ class Missing:
         return ~dropped
 
 
+def refuse_extreme(text: str, values: Array) -> None:
+    """Raises DataError where the squares of finite numbers are no floats."""
+    finite = np.abs(values[np.isfinite(values)])
+    largest = float(finite.max(initial=0.0))
+    if largest > LARGEST or 0.0 < largest < SMALLEST:
+        raise DataError(
+            f"{text} is as large as {largest:.3g}, whose square is no number", hint="Use a unit that gives numbers nearer to one."
+        )
+
+
 def refuse_infinite(text: str, values: Array, kept: Mask | None) -> None:
     """Raises DataError when a number in a row that is used is infinite."""
     if all_finite(values):
         return
+    refuse_extreme(text, values if kept is None else values[kept])
     rows: Mask = np.isinf(values)
     if rows.ndim == 2:
         rows = np.any(rows, axis=1)

@@ -20,7 +20,7 @@ Mask = NDArray[np.bool_]
 Level = str | int | float | bool
 Levels = NDArray[np.object_]
 
-SHORT = 2000  # numbers that are summed at once
+TINY = 1e-290  # a sum of squares that may have lost digits
 FEW = 400  # texts for which a dictionary takes less time than getting ready for many
 FALSE_TRUE = np.array([False, True], dtype=object)
 
@@ -102,10 +102,13 @@ def objects(items: Sequence[Any]) -> Levels:
 
 
 def all_finite(values: Array) -> bool:
-    """Whether a sum over the values says that all are finite; False may also mean that finite values add up to infinity."""
-    if values.ndim == 1 and len(values) < SHORT:
-        return math.isfinite(values.dot(values))  # which sets no floating-point flags
-    with np.errstate(invalid="ignore", over="ignore"):
+    """Whether a sum over the values says that all are finite, and their squares too.
+
+    False may also mean that all are zero, or that finite values add up to infinity.
+    """
+    with np.errstate(invalid="ignore", over="ignore", under="ignore"):
+        if values.ndim == 1:
+            return TINY < values.dot(values) < math.inf
         return bool(np.isfinite(values.sum()))
 
 

@@ -424,7 +424,7 @@ def test_a_factor_may_have_any_name() -> None:
         (lambda m: ranef.emmeans(m, "id"), "no predictor 'id'"),
         (lambda m: ranef.emmeans(m, "a", at={"a": ["w"]}), "no level 'w'"),
         (lambda m: ranef.emmeans(m, "a", at={"agee": 3}), "'agee'"),
-        (lambda m: ranef.emmeans(m, "a", at={"age": ["old"]}), "must be numbers"),
+        (lambda m: ranef.emmeans(m, "a", at={"age": ["old"]}), "must be finite numbers"),
         (lambda m: ranef.emmeans(m, "a", weights="even"), "weights='even'"),
         (lambda m: ranef.emmeans(m, "a", ddf="kr"), "ddf='kr'"),
         (lambda m: ranef.emmeans(m, "a", type="log"), "type='log'"),

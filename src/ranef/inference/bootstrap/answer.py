@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from ranef.arguments import check_count, check_level, checked
 from ranef.covariance.base import Array
 from ranef.errors import Finding, ModelError
 from ranef.inference.bootstrap import limits
@@ -97,8 +98,7 @@ class Bootstrap:
         method = limits.SPELLINGS.get(method, method)
         if method not in limits.METHODS:
             raise ModelError(f"method={method!r} is not known.", hint=f"Use one of: {', '.join(limits.METHODS)}.")
-        if not 0.0 < level < 1.0:
-            raise ModelError(f"level={level} must lie between 0 and 1, such as 0.95.")
+        check_level(level)
         both = np.array([self._limits(i, level, method) for i in range(len(self.names.term))])
         estimate, draws = self.estimates.estimates[0], self.draws
         with np.errstate(invalid="ignore"):
@@ -144,6 +144,7 @@ class Bootstrap:
         return self.intervals._repr_html_()
 
 
+@checked
 def bootstrap(
     fit: Fit,
     other: Fit | int | None = None,
@@ -239,8 +240,8 @@ def refit_many(
     fit: Fit, source: Source, n: int, seed: int | None, n_jobs: int, progress: bool | None
 ) -> tuple[Batch | None, bool, int]:
     """The refits, whether all were made, and the seed."""
-    if n_jobs == 0 or n_jobs < -1:
-        raise ModelError(f"n_jobs={n_jobs} must be a number of workers, or -1 for one on each core.")
+    if not isinstance(n_jobs, int) or n_jobs == 0 or n_jobs < -1:
+        raise ModelError(f"n_jobs={n_jobs!r} must be a number of workers, or -1 for one on each core.")
     if n_jobs == -1:
         from joblib import cpu_count
 
@@ -251,9 +252,7 @@ def refit_many(
 
 
 def checked_count(n: object) -> int:
-    if not isinstance(n, (int, np.integer)) or n < 1:
-        raise ModelError(f"n={n!r} must be a number of refits, such as 1000.")
-    return int(n)
+    return check_count("n", n, 1, "refits")
 
 
 def _bounds(effect: str, term: str) -> tuple[float, float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from ranef.arguments import checked
 from ranef.errors import ModelError
 from ranef.fit.rows import needs_rows
 from ranef.inference.diagnostics.answer import Assessment, Check
@@ -49,6 +50,7 @@ PANELS: Panels = (
 )
 
 
+@checked
 def check(fit: Fit, *, by: Any = None, order: Any = None, n: int = 250, seed: int = 1) -> Check:
     """Check the assumptions of a model: a table of verdicts, and the numbers of the pictures behind them.
 
@@ -82,7 +84,7 @@ def check(fit: Fit, *, by: Any = None, order: Any = None, n: int = 250, seed: in
     'fine'
     """
     needs_rows(fit, "check()")
-    if n < 20:
+    if not isinstance(n, int) or n < 20:
         raise ModelError(f"n={n!r}: bands and simulated p values need at least 20 simulations.")
     evidence = Evidence(fit, n, seed, by, order)
     assessments = tuple(one for ask in CHECKS for one in ask(evidence))

@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 
+from ranef.arguments import checked
 from ranef.covariance.base import Array
 from ranef.errors import ModelError
 from ranef.fit.effects import factors
@@ -24,6 +25,7 @@ REMEDY = (
 Scale = Literal["covariance", "correlation"]
 
 
+@checked
 def re_pca(fit: Fit, *, scale: Scale = "covariance") -> Table:
     """Principal components of the random effects of each grouping factor: group component sd share cumulative direction.
 

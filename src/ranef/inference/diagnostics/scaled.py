@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ranef.arguments import checked
 from ranef.covariance.base import Array
 from ranef.design import Codes
 from ranef.errors import ModelError
@@ -46,6 +47,7 @@ KEPT = 5000  # rows whose simulations are kept for the tests
 BINS = 4  # of a numeric variable
 
 
+@checked
 def quantile_residuals(fit: Fit, n: int = 250, *, re: Effects = "new", seed: int = 1) -> QuantileResiduals:
     """Simulated (scaled) quantile residuals, and tests of their uniformity, dispersion and outliers.
 
@@ -91,7 +93,7 @@ def quantile_residuals(fit: Fit, n: int = 250, *, re: Effects = "new", seed: int
     needs_rows(fit, "quantile_residuals()")
     if re not in ("new", "fitted"):
         raise ModelError(f"re={re!r} is not known.", hint='Use "new" or "fitted".')
-    if n < 20:
+    if not isinstance(n, int) or n < 20:
         raise ModelError(f"n={n!r}: less than 20 simulations show no distribution.")
     return simulated_residuals(fit, n, (re,), seed)[re]
 

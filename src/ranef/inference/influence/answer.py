@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ranef.arguments import checked
 from ranef.covariance.base import Array
 from ranef.design import Codes
 from ranef.errors import Finding, ModelError
@@ -120,6 +121,7 @@ class Influence:
         return self.table._repr_html_()
 
 
+@checked
 def influence(fit: Fit, by: Any = None, method: Method | None = None) -> Influence:
     """Cook's distance, DFBETAS, COVRATIO and the change of the variance parameters when rows or clusters are left out.
 

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.special import chdtrc
 
+from ranef.arguments import check_level, checked
 from ranef.errors import ModelError
 from ranef.fit.points import design_points
 from ranef.fit.rows import needs_rows, row_labels
@@ -188,6 +189,7 @@ ORDER = (
 )  # fmt: skip
 
 
+@checked
 def heterogeneity(fit: Fit, level: float = 0.95) -> Heterogeneity:
     """How much the true effects of a meta-analysis differ: tau2, I2, H2, the Q test, and what moderators explain.
 
@@ -225,8 +227,7 @@ def heterogeneity(fit: Fit, level: float = 0.95) -> Heterogeneity:
             "Heterogeneity is what is left beside known sampling variances, and this model estimates its residual variance.",
             hint="Fit it with sampling_variance=...; for other models see ranef.icc() and ranef.variance_partition().",
         )
-    if not 0.0 < level < 1.0:
-        raise ModelError(f"level={level} must lie between 0 and 1, such as 0.95.")
+    check_level(level)
     needs_rows(fit, "heterogeneity()")
     return Heterogeneity(fit, level)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import chdtri
 
+from ranef.arguments import check_level, checked
 from ranef.core.criterion import Criterion
 from ranef.core.solution import Solution
 from ranef.covariance.base import Array
@@ -77,7 +78,7 @@ class Profile:
 
     def conf_int(self, level: float = 0.95) -> Table:
         """The intervals at another level."""
-        return self._table(self._solve(checked_level(level)), level)
+        return self._table(self._solve(check_level(level)), level)
 
     @cached_property
     def curves(self) -> tuple[Curve, ...]:
@@ -118,6 +119,7 @@ class Profile:
         return self.intervals._repr_html_()
 
 
+@checked
 def profile(fit: Fit, level: float = 0.95, which: str | Sequence[str] | None = None) -> Profile:
     """Profile likelihood intervals of fixed effects, standard deviations, correlations and sigma.
 
@@ -142,7 +144,7 @@ def profile(fit: Fit, level: float = 0.95, which: str | Sequence[str] | None = N
     Profile likelihood; estimates and limits are those of maximum likelihood.
     Intervals hold with probability 0.95.
     """
-    checked_level(level)
+    check_level(level)
     refuse_structured(fit, "profile()", "residual_parameters() has Wald intervals on suitable scales.")
     criterion = replace(fit.criterion, reml=False)
     if fit.model.design.terms:
@@ -152,12 +154,6 @@ def profile(fit: Fit, level: float = 0.95, which: str | Sequence[str] | None = N
         theta = np.zeros(0)
     solution = Solution(criterion, theta)
     return Profile(fit, solution, _chosen(axes(fit, solution), which), level)
-
-
-def checked_level(level: float) -> float:
-    if not 0.0 < level < 1.0:
-        raise ModelError(f"level={level} must lie between 0 and 1, such as 0.95.")
-    return level
 
 
 def _warm(fit: Fit, criterion: Criterion) -> Array | None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ranef.arguments import checked
 from ranef.errors import ModelError
 from ranef.fit.model import Model, Options
 from ranef.fit.run import run
@@ -50,6 +51,7 @@ class RepeatedMeasures:
         return self.table._repr_html_() + ("" if self.sphericity is None else self.sphericity._repr_html_())
 
 
+@checked
 def rm_anova(
     data: Any,
     dv: Any = None,

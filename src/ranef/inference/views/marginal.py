@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ranef.arguments import checked
 from ranef.design import Array
 from ranef.errors import ModelError
 from ranef.fit.points import Points, design_points
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 MOST = 200  # rows of one group
 
 
+@checked
 def marginal_covariance(
     fit: Fit, group: str | None = None, *, level: Any = None, x: str | None = None, correlation: bool = False
 ) -> Table:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ranef.arguments import checked
 from ranef.errors import ModelError
 from ranef.inference.power import power_two_level
 from ranef.table import Table
@@ -14,6 +15,7 @@ from ranef.table import Table
 COLUMNS = {"clusters": "clusters", "size": "cluster_size", "effect": "effect_size"}
 
 
+@checked
 def power_curves(**design: Any) -> Table:
     """The power of two-level designs, one row for each combination of the arguments of `power_two_level` that are sequences.
 

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
+from ranef.arguments import check_count, checked
 from ranef.design import Array, Codes
 from ranef.errors import DataError, ModelError
 from ranef.inference.clusters import clusters_of
@@ -29,6 +30,7 @@ MOST_PAIRS = 2_000_000
 BINS = 15
 
 
+@checked
 def acf(
     fit: Fit, group: str | None = None, time: str | None = None, *, max_lag: int | None = None, kind: str = "pearson",
     level: float = 0.95, residuals: str = "conditional",
@@ -68,6 +70,8 @@ def acf(
     codes, order = _ordered(fit, group, time)
     e, codes = e[order], codes[order]
     sizes = np.bincount(codes)
+    if max_lag is not None:
+        check_count("max_lag", max_lag, 1, "lags")
     most = max_lag or int(min(20, np.median(sizes[sizes > 0]) - 1))
     if most < 1 or sizes.max() < 2:
         raise ModelError("No group has two rows, so residuals have no neighbours.", hint="Name another factor with group=.")
@@ -82,6 +86,7 @@ def acf(
     return Table(columns, title="Autocorrelation", notes=notes, level=level, frame_kind=fit.model.rows.frame)
 
 
+@checked
 def semivariogram(
     fit: Fit, time: str, group: str | None = None, *, bins: int = BINS, kind: str = "pearson", residuals: str = "marginal"
 ) -> Table:
@@ -107,6 +112,7 @@ def semivariogram(
        7.000         331.0    180
     Marginal Pearson residuals; their variance is 605.362.
     """
+    check_count("bins", bins, 1, "classes of distances")
     e = np.asarray(fit.residuals(kind, residuals), dtype=float)
     t = _numbers(fit, time)
     codes, order = _ordered(fit, group, time)
@@ -134,6 +140,8 @@ def _ordered(fit: Fit, group: str | None, time: str | None) -> tuple[Codes, NDAr
 
 
 def _numbers(fit: Fit, time: str) -> Array:
+    if not isinstance(time, str):
+        raise DataError(f"time={time!r} must be the name of a column with the times.")
     found = column(fit, time)
     if found.numbers is None:
         raise DataError(f"{time!r} must be a number to be a time.", hint="Give the times as numbers, such as days.")

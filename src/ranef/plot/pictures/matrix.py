@@ -75,13 +75,20 @@ def _read(table: Any) -> tuple[str, list[str], Any]:
     """(name of the labels, labels, values). Raises ModelError for what is no labelled square matrix."""
     if isinstance(table, Table):
         first, *rest = table.columns
-        names, values = [labels.text(label) for label in table[first]], np.array([table[name] for name in rest], dtype=float).T
+        names, values = [labels.text(label) for label in table[first]], _as_numbers([table[name] for name in rest]).T
     else:
         rest = [str(name) for name in getattr(table, "columns", ())]
-        first, names, values = "", [str(name) for name in getattr(table, "index", ())], np.asarray(table, dtype=float)
+        first, names, values = "", [str(name) for name in getattr(table, "index", ())], _as_numbers(table)
     if values.ndim != 2 or values.shape[0] != values.shape[1] or len(names) != len(values):
         raise ModelError("This is no labelled square matrix.", hint="A first column of labels, then a column for each of them.")
     return first, names, values
+
+
+def _as_numbers(values: Any) -> Any:
+    try:
+        return np.asarray(values, dtype=float)
+    except (TypeError, ValueError):
+        return np.zeros(0)
 
 
 def _draw(ax: Any, names: list[str], values: Any, numbers: bool) -> None:
