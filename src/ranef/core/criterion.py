@@ -60,6 +60,7 @@ RANGES, SIGNS = 0.95, 0.2  # differences of logarithms of ranges, and of Fisher'
 FEW = 80  # effects that are cheaper in one dense matrix than by structure
 SHORT = 0.5  # a step with estimated traces that is longer than this share of theta is not taken
 FAR = 25.0  # a decrement after which the next one is not yet small enough for one exact step
+LEVELS = 5  # for each of the effects that covary
 DIFFERENCE = 1e-4  # of a parameter's size: the error of a central difference is about its square, the rounding 1e-16 over it
 
 
@@ -173,6 +174,14 @@ class Criterion:
         if self.residual is not None:
             return not self.layout.blocks
         return isinstance(self.engine, Single) and self.engine.balance is not None
+
+    @property
+    def rugged(self) -> bool:
+        """Are covariances to be found from so few levels that several optima are likely, and no start tells where they are?"""
+        few = (
+            part.covariance.k > 1 and self.layout.blocks[f].levels <= LEVELS * part.covariance.k for f, part in self.layout.parts
+        )
+        return self.residual is None and any(few)
 
     @property
     def most(self) -> int:
@@ -358,10 +367,12 @@ class Criterion:
             yield self.layout.multiple(size)
 
     def rivals(self) -> Iterator[Array]:
-        """Other correlations of the residuals: beside random effects the likelihood may have an optimum for each of them.
+        """Effects of a factor that are alike; other correlations of the residuals, for each of which the likelihood may have an
+        optimum beside random effects.
 
         The best candidates that are unlike each other; those of neighbouring ranges lead to one optimum.
         """
+        yield from self._alike()
         if self.residual is None or not self.residual.size or not self.layout.blocks:
             return
         own, apart = self.layout.size, RANGES if self.residual.term.visit is None else SIGNS
@@ -372,6 +383,19 @@ class Criterion:
                 yield theta
             if len(taken) > RIVALS:
                 return
+
+    def _alike(self) -> Iterator[Array]:
+        """theta where the effects of each `(0 + f | g)` are nearly one large intercept of g, which multiples of the identity are not:
+        Omega = 3 (11') + I / 10 on the user's scale.
+        """
+        theta, found = self.layout.multiple(1.0), False
+        for f, part in self.layout.parts:
+            term, k = self.gram.standard.design.terms[part.term], part.covariance.k
+            if part.covariance.word == "un" and k > 1 and term.z is not None and (term.z.sum(axis=1) == 1.0).all():
+                root = self.gram.z_map(f)[part.columns, part.columns] @ np.linalg.cholesky(np.full((k, k), 3.0) + 0.1 * np.eye(k))
+                theta[part.theta], found = part.covariance.of_factor(root), True
+        if found:
+            yield self.completed(theta)
 
     def canonical(self, theta: Array) -> Array:
         if self.residual is None:

@@ -95,6 +95,10 @@ class OracleProblem:
         return theta
 
     @property
+    def rugged(self) -> bool:
+        return False
+
+    @property
     def most(self) -> int:
         return 3000
 

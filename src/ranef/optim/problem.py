@@ -67,6 +67,11 @@ class Problem(Protocol):
         ...
 
     @property
+    def rugged(self) -> bool:
+        """Is there reason to look for other optima even where the first starts agree?"""
+        ...
+
+    @property
     def most(self) -> int:
         """Evaluations after which no new start is tried: a criterion that is not smooth may take thousands from each."""
         ...

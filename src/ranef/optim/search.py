@@ -100,7 +100,7 @@ def search(trace: Trace, start: Array | None) -> Pool:
     pool.explore(trace, problem.start() if first is None else first, "start")
     if pool.optima and (start is not None or problem.unimodal or problem.effort > AFFORDABLE):
         return pool
-    doubtful = not pool.optima
+    doubtful = not pool.optima or (problem.rugged and problem.effort <= CHEAP)
     for size in PROBES if doubtful or problem.effort <= CHEAP else ():
         doubtful |= pool.explore(trace, multiple(problem, size), "probe")
     for theta in problem.rivals():

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.unit.optim.toys import Toy, conflict, criterion, growth
+from tests.unit.optim.toys import Toy, conflict, criterion, grouping, growth
 
+from ranef.covariance import Unstructured
+from ranef.design import Design, RandomTerm
 from ranef.optim import minimise
 from ranef.optim.newton import descend
 from ranef.optim.search import Pool, multiple, other_starts
@@ -44,6 +46,35 @@ def test_conflicting_slopes(seed: int) -> None:
     lowest = min(minimise(problem, start=np.array([t])).value for t in grid)
     assert best.value <= lowest + 1e-8
     assert best.value <= min(problem.evaluate(np.array([t]), 0).value for t in grid) + 1e-9
+
+
+def few_levels(seed: int) -> Design:
+    """Effects of the three levels of a factor in six groups beside four levels of another: the first starts agree on an optimum
+    that is not the best."""
+    rng = np.random.default_rng(seed)
+    n = 70
+    g, f = rng.integers(0, 6, n), rng.integers(0, 3, n)
+    g[:6] = np.arange(6)
+    x, h = rng.normal(size=n), rng.integers(0, 4, n)
+    h[:4] = range(4)
+    y = 5 + x + 2 * rng.normal(size=n) + 1.5 * rng.normal(size=6)[g] + 0.5 * rng.normal(size=(6, 3))[g, f] + rng.normal(size=4)[h]
+    terms = (
+        RandomTerm("(0 + f | g)", grouping("g", g), ("a", "b", "c"), np.asfortranarray(np.eye(3)[f]), Unstructured(3)),
+        RandomTerm("(1 | h)", grouping("h", h), ("(Intercept)",), None, Unstructured(1)),
+    )
+    return Design("y", y, np.asfortranarray(x[:, None]), ("x",), terms)
+
+
+@pytest.mark.parametrize("seed", [7, 32, 35, 41, 58])
+def test_covariances_from_few_levels_are_looked_for_everywhere(seed: int) -> None:
+    problem = criterion(few_levels(seed))
+    lowest = min(minimise(problem, start=theta).value for theta in other_starts(problem))
+    assert minimise(problem).value <= lowest + 1e-7
+
+
+def test_a_rugged_problem_is_searched_from_more_starts() -> None:
+    calm, rugged = (minimise(Toy(lambda t: (t[0] ** 2 - 1.0) ** 2, np.array([0.5]), rugged=rugged)) for rugged in (False, True))
+    assert rugged.certificate.starts > calm.certificate.starts
 
 
 def test_balanced_growth_is_known_to_have_one_optimum() -> None:

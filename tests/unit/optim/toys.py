@@ -26,6 +26,7 @@ class Toy:
     inflated: float = 1.0  # what the Hessian is multiplied by, as an average information differs from it
     effort: float = 0.0
     unimodal: bool = False
+    rugged: bool = False
     most: int = 3000
     asked: list[int] = field(default_factory=list)
 
