@@ -385,8 +385,8 @@ class Criterion:
                 return
 
     def _alike(self) -> Iterator[Array]:
-        """theta where the effects of each `(0 + f | g)` are nearly one large intercept of g, which multiples of the identity are not:
-        Omega = 3 (11') + I / 10 on the user's scale.
+        """theta where the effects of each `(0 + f | g)` are nearly one large intercept of g, which multiples of the identity are
+        not: Omega = 3 (11') + I / 10 on the user's scale.
         """
         theta, found = self.layout.multiple(1.0), False
         for f, part in self.layout.parts:
