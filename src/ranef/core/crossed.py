@@ -16,6 +16,7 @@ docs/explanation/likelihood.md, eq. 27a-27b.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -88,16 +89,14 @@ class Crossed:
         h = np.empty((len(layout.directions[0]),) * 2)
         h[np.ix_(at[first], at[first])] = self._of_eliminated(E[first], X)
         shapes = dict(zip(system.plan.dense, zip(remainder.shapes, remainder.spans, strict=True), strict=True))
-        for f, ((m, k), span) in shapes.items():
-            tiles = np.array([_diagonal_tiles(U, x, span, m, k) for x in X])
+        for f, ((_, k), span) in shapes.items():
+            tiles = np.array([_diagonal_tiles(U, x, span, k) for x in X])
             h[np.ix_(at[first], at[f])] = np.einsum("eba,dab->de", E[f], tiles)
             h[np.ix_(at[f], at[first])] = h[np.ix_(at[first], at[f])].T
         U[np.arange(len(U)), np.arange(len(U))] -= 1.0
-        for f, ((m, k), span) in shapes.items():
-            for g, ((n, l), other) in shapes.items():
-                tiles = U[span, other].reshape(m, k, n, l).transpose(1, 3, 0, 2).reshape(k * l, -1)
-                table = (tiles @ tiles.T).reshape(k, l, k, l)
-                h[np.ix_(at[f], at[g])] = np.einsum("dxa,eby,abxy->de", E[f], E[g], table)
+        for f, ((_, k), span) in shapes.items():
+            for g, ((_, l), other) in shapes.items():
+                h[np.ix_(at[f], at[g])] = np.einsum("dxa,eby,abxy->de", E[f], E[g], _tile_products(U, span, k, other, l))
         return replace(self.gradient, h=(h + h.T) / 2, unfinished=False)
 
     def _of_eliminated(self, E: Array, X: list[Array]) -> Array:
@@ -132,10 +131,21 @@ def _squares(panel: Panel, E: Array, size: int) -> list[Array]:
     return found
 
 
-def _diagonal_tiles(U: Array, X: Array, span: slice, m: int, k: int) -> Array:
-    """(k, k) the sum of the diagonal tiles of U X within a stretch."""
-    rows, columns = U[span].reshape(m, k, -1), X[:, span].reshape(-1, m, k)
-    return np.array([[np.einsum("lr,rl->", rows[:, a], columns[:, :, b]) for b in range(k)] for a in range(k)])
+def _diagonal_tiles(U: Array, X: Array, span: slice, k: int) -> Array:
+    """(k, k) the sum of the diagonal tiles of U X within a stretch; all that is read are views."""
+    out = np.empty((k, k))
+    for a, b in itertools.product(range(k), repeat=2):
+        out[a, b] = np.einsum("lr,rl->", U[span.start + a : span.stop : k], X[:, span.start + b : span.stop : k])
+    return out
+
+
+def _tile_products(U: Array, span: slice, k: int, other: slice, l: int) -> Array:
+    """(k, l, k, l) sums over the tiles of two stretches of U[a, b] U[c, d]."""
+    parts = {
+        (a, b): U[span.start + a : span.stop : k, other.start + b : other.stop : l]
+        for a, b in itertools.product(range(k), range(l))
+    }
+    return np.array([[np.einsum("ij,ij->", x, y) for y in parts.values()] for x in parts.values()]).reshape(k, l, k, l)
 
 
 def times_in_place(A: Array, B: Array) -> Array:
