@@ -22,6 +22,7 @@ PROBES = (20.0, 0.1)  # multiples of the identity from where the way down leads 
 CHEAP = 1e6  # floating-point operations of an evaluation, up to which other starts are tried without a reason
 AFFORDABLE = 1e7  # the same for the rivals that a problem names
 PATIENCE = 16  # starts without a new best optimum after which the search ends
+GLANCE = 8  # the same as long as all starts lead to one optimum
 SAME = 1e-6  # optima whose values differ by less are one
 SLOPE = 4.0  # height above a known optimum, in deviance units, below which a descent may be seen to lead there
 ALIKE = 0.25  # relative difference of two measures of a height, (a - b) / (a + b), that are still alike
@@ -100,24 +101,25 @@ def search(trace: Trace, start: Array | None) -> Pool:
     pool.explore(trace, problem.start() if first is None else first, "start")
     if pool.optima and (start is not None or problem.unimodal or problem.effort > AFFORDABLE):
         return pool
-    doubtful = not pool.optima or (problem.rugged and problem.effort <= CHEAP)
+    doubtful = not pool.optima
     for size in PROBES if doubtful or problem.effort <= CHEAP else ():
         doubtful |= pool.explore(trace, multiple(problem, size), "probe")
     for theta in problem.rivals():
         doubtful |= pool.explore(trace, theta, "probe")
-    if doubtful:
-        _look_everywhere(trace, pool)
+    if doubtful or (problem.rugged and problem.effort <= CHEAP):
+        _look_everywhere(trace, pool, PATIENCE if doubtful else GLANCE)
     return pool
 
 
-def _look_everywhere(trace: Trace, pool: Pool) -> None:
+def _look_everywhere(trace: Trace, pool: Pool, patience: int) -> None:
     """Starts of all kinds until none has found a better optimum for a while."""
     waited = 0
     for theta in other_starts(trace.problem):
         best = pool.optima[0] if pool.optima else None
-        pool.explore(trace, theta, "search")
+        if pool.explore(trace, theta, "search"):
+            patience = PATIENCE
         waited = waited + 1 if pool.optima and pool.optima[0] is best else 0
-        if waited >= PATIENCE or trace.evaluations > trace.most:
+        if waited >= patience or trace.evaluations > trace.most:
             return
 
 
