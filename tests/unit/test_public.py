@@ -44,6 +44,14 @@ def test_import_loads_nothing_heavy():
     assert done.stdout.strip() == "[]"
 
 
+def test_a_small_fit_loads_no_library_that_it_does_not_use():
+    heavy = "scipy.optimize scipy.stats scipy.sparse numba matplotlib polars narwhals joblib"
+    fit = "ranef.lmm('Reaction ~ Days + (Days | Subject)', ranef.datasets.load('sleepstudy')).pvalues"
+    code = f"import sys, ranef; {fit}; print([name for name in {heavy.split()!r} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT, env=_environment())
+    assert done.stdout.strip() == "[]"
+
+
 def test_embedded_data_need_no_pandas():
     code = "import sys; from ranef import datasets; datasets.load('cake', as_='dict'); print('pandas' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT, env=_environment())

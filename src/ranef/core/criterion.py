@@ -218,7 +218,7 @@ class Criterion:
 
     def evaluate(self, theta: Array, order: int) -> Evaluation:
         try:
-            if order >= 2 and self.layout.wide:
+            if order >= 2 and self.layout.differenced:
                 return self._differenced(theta)
             return self.evaluation(theta, self.pieces(theta, order))
         except LinAlgError:
@@ -254,7 +254,7 @@ class Criterion:
         """
         if not self.size:
             return np.zeros((0, 0))
-        if not self.layout.wide:
+        if not self.layout.differenced:
             at = self.evaluation(theta, self.pieces(theta, 3) if pieces is None else pieces)
             if at.hessian is not None and at.exact:
                 return at.hessian
@@ -281,7 +281,7 @@ class Criterion:
         """One scoring step from the identity (which costs one evaluation), or moments where an evaluation is dear."""
         if self.residual is not None and self.residual.size:
             return self._residual_start
-        if self.layout.wide:
+        if self.layout.differenced:
             return min(self._far_and_near(), key=lambda theta: self.evaluate(theta, 0).value)
         if not self.engine.exact:
             return self._sketched(mivque_start(self.gram))

@@ -44,7 +44,7 @@ class KenwardRoger:
         if criterion.residual is not None:
             found = Adjusted.of(solution, _inverse, observed=information == "observed", linear=linear)
             return cls._adjusted(found.W, found.F, found.spread)
-        pieces = solution.pieces
+        pieces = solution.tables
         assert pieces.F is not None
         omega, G = omega_of(criterion.layout, solution.factors), natural_directions(criterion.layout, solution.theta)
         inner = expected_traces(criterion, solution.factors, pieces)

@@ -19,6 +19,7 @@ from ranef.covariance.factored import is_linear
 from ranef.design import RandomTerm
 
 MOST_DIRECTIONS = 800
+BROAD = 30  # columns of a block up to which tables are always cheap
 LARGE = 2000  # entries of dLambda/dtheta up to which second derivatives are kept as a table
 
 
@@ -129,6 +130,16 @@ class Layout:
     def wide(self) -> bool:
         """Are the directions so many that tables of pairs of them would not do?"""
         return len(self.directions[0]) > MOST_DIRECTIONS
+
+    @cached_property
+    def differenced(self) -> bool:
+        """Are second derivatives dearer in tables, which grow with the fourth power of a block's columns, than by differences?"""
+        return self.wide or any(block.width > BROAD and 2 * self.size < block.width for block in self.blocks)
+
+    @property
+    def table(self) -> float:
+        """Bytes of the tables."""
+        return 24.0 * float(max((block.width for block in self.blocks), default=0)) ** 4
 
     @cached_property
     def diagonal(self) -> NDArray[np.bool_]:

@@ -23,6 +23,7 @@ from ranef.core.pieces import Gls, Pieces, direction_forms
 from ranef.core.residual.engine import ResidualEngine
 from ranef.covariance.base import Array
 from ranef.optim.problem import Optimum
+from ranef.schema.memory import refuse_beyond
 
 SHORT = 3e-5  # a relative change of which the square (1e-9) may be left out
 
@@ -69,7 +70,16 @@ class Solution:
     @cached_property
     def pieces(self) -> Pieces:
         """All derivative pieces that the engine has, at theta."""
-        return self.criterion.pieces(self.theta, 1 if self.criterion.layout.wide else 3)
+        return self.criterion.pieces(self.theta, 1 if self.criterion.layout.differenced else 3)
+
+    @cached_property
+    def tables(self) -> Pieces:
+        """The same with the tables of second derivatives, also where the fit did without them. Raises MemoryEstimateError."""
+        layout = self.criterion.layout
+        if not layout.differenced:
+            return self.pieces
+        refuse_beyond(layout.table, "the tables of second derivatives")
+        return self.criterion.pieces(self.theta, 3)
 
     @cached_property
     def engine(self) -> Engine:

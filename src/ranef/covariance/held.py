@@ -13,7 +13,6 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import qr
-from scipy.optimize import brentq
 
 from ranef.covariance.base import Array, Closure, Covariance
 from ranef.covariance.factored import Factored
@@ -168,6 +167,8 @@ def _checked(structure: Covariance, found: Natural, name: str, value: float) -> 
 
 def _root(miss: Callable[[float], float], otherwise: str) -> float:
     """Where a monotone function is zero. Raises ModelError where it is nowhere."""
+    from scipy.optimize import brentq  # which models without held parameters need not wait for
+
     edges = np.linspace(-REACH, REACH, PIECES + 1)
     values = np.array([miss(x) for x in edges])
     change = np.flatnonzero((values[:-1] * values[1:] <= 0.0) & (values[:-1] != values[1:]))

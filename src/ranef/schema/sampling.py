@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 from scipy.linalg import block_diag, lapack
-from scipy.sparse.csgraph import connected_components
 
 from ranef.covariance.given import Given
 from ranef.design import Array, Grouping, ResidualTerm
@@ -102,6 +101,8 @@ def correlated_errors(V: Array) -> ResidualTerm | None:
     if not np.isfinite(C).all():
         i, j = (int(place) for place in np.argwhere(~np.isfinite(C))[0])
         raise DataError(f"The covariance of the sampling errors of rows {i} and {j} (of those used) is missing.")
+    from scipy.sparse.csgraph import connected_components  # which other models need not wait for
+
     count, codes = connected_components(C != 0.0, directed=False)
     if count == len(C):
         return None

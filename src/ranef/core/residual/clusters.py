@@ -11,8 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from ranef.covariance.base import Array
 
@@ -49,6 +47,9 @@ def components(codes: Sequence[Index], n: int) -> Index:
     """(n,) the cluster of each row, from the codes (n,) of the subject and of every grouping factor."""
     if len(codes) == 1:
         return np.unique(codes[0], return_inverse=True)[1]
+    from scipy.sparse import coo_array  # which other models need not wait for
+    from scipy.sparse.csgraph import connected_components
+
     offsets = np.cumsum([n, *(int(c.max()) + 1 for c in codes)])
     ends = np.concatenate([c + start for c, start in zip(codes, offsets, strict=False)])
     size = int(offsets[-1])
