@@ -144,9 +144,9 @@ How to measure again, and what each program of the folder does, is in `benchmark
 
 FURTHER = """## Further problems
 
-Measured {when} with `{command}`. The bars are those that `lme4`, or where it takes too long `mixedlm`, the fastest exact Python package
-on these problems, sets by the ratios that we aim at.
+Measured {when} with `{command}`. The ratios that we aim at are to lme4 or, where that takes too long, to mixedlm; they come from
+measurements on data of the same shape, not on these.
 
-| problem | ranef | lme4 | mixedlm | × rival (bar) |
+| problem | ranef | lme4 | mixedlm | × rival (aim) |
 | --- | --- | --- | --- | --- |
 {table}"""
