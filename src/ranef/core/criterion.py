@@ -9,57 +9,42 @@ n log(2 pi sigma^2) + s / sigma^2 takes the place of n (1 + log(2 pi s / n)), nu
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import block_diag
 
+from ranef.core import starts as begin
 from ranef.core.dense import Dense
 from ranef.core.em import em_step
 from ranef.core.gram import Gram
 from ranef.core.kernels.threads import one_thread
 from ranef.core.landscape import effort
 from ranef.core.layout import Layout
-from ranef.core.mivque import mivque_start
 from ranef.core.pieces import LinAlgError, Pieces, differentiate
 from ranef.core.plain import Plain
 from ranef.core.residual.clusters import components
 from ranef.core.residual.engine import ResidualEngine
 from ranef.core.residual.marginal import Marginal
 from ranef.core.residual.rows import RowCovariance
-from ranef.core.residual.start import residual_starts
-from ranef.core.scoring import scoring_start
 from ranef.core.single import Single
 from ranef.core.standard import standardise
 from ranef.core.vanished import vanished
 from ranef.covariance.base import Array, Covariance
-from ranef.covariance.scaled import Scaled
 from ranef.design import Design
-from ranef.optim import minimise
-from ranef.optim.newton import propose
 from ranef.optim.problem import Evaluation
 from ranef.schema.memory import refuse_beyond
-
-if TYPE_CHECKING:
-    from ranef.core.block import Block
 
 Index = NDArray[np.intp]
 SMALLEST = 1e-300
 SMALL = 30  # the order of matrices below which the BLAS uses one thread of its own accord
 CLUSTER = 300  # rows that are not independent, beyond which their covariance matrix is not formed
-DEAR = 1e8  # floating-point operations of an evaluation, beyond which few starts are compared
-FEW_STARTS = 8  # candidates for residual parameters from which a search begins anew
-RIVALS = 5  # the same, where the first start and its multiples agree
-RANGES, SIGNS = 0.95, 0.2  # differences of logarithms of ranges, and of Fisher's z, between such candidates
 FEW = 80  # effects that are cheaper in one dense matrix than by structure
-SHORT = 0.5  # a step with estimated traces that is longer than this share of theta is not taken
-FAR = 25.0  # a decrement after which the next one is not yet small enough for one exact step
 LEVELS = 5  # for each of the effects that covary
 DIFFERENCE = 1e-4  # of a parameter's size: the error of a central difference is about its square, the rounding 1e-16 over it
 
@@ -278,79 +263,12 @@ class Criterion:
         return None if root is None else self.layout.parts[0][1].covariance.of_factor(root)
 
     def start(self) -> Array:
-        """One scoring step from the identity (which costs one evaluation), or moments where an evaluation is dear."""
-        if self.residual is not None and self.residual.size:
-            return self._residual_start
-        if self.layout.differenced:
-            return min(self._far_and_near(), key=lambda theta: self.evaluate(theta, 0).value)
-        if not self.engine.exact:
-            return self._sketched(mivque_start(self.gram))
-        theta = self.layout.start()
-        try:
-            return scoring_start(self.pieces(theta, 2), self.layout, theta, self.nu, self.reml, self.scale)
-        except LinAlgError:
-            return theta
-
-    def _sketched(self, theta: Array) -> Array:
-        """theta after one or two steps with estimated traces, where those are cheap, and as far as they are short."""
-        for _ in range(2):
-            try:
-                with one_thread():
-                    pieces = cast("Block", self.engine).sketch(self.layout.factors(theta))
-            except LinAlgError:
-                return theta
-            if pieces is None:
-                return theta
-            model = propose(self.evaluation(theta, pieces))
-            if model.saddle or np.abs(model.step).max() > SHORT * np.abs(theta).max():
-                return theta
-            theta = theta + model.step
-            if model.decrement < FAR:
-                return theta
-        return theta
-
-    def _far_and_near(self) -> Iterator[Array]:
-        """Starts of several sizes, whose correlations reach far or not."""
-        for size, shift in itertools.product((0.1, 0.3, 1.0, 3.0), (-1.5, 0.0, 1.5)):
-            theta = self.layout.multiple(size)
-            for _, part in self.layout.parts:
-                if isinstance(part.covariance, Scaled):
-                    theta[part.theta.start + part.covariance.scales : part.theta.stop] += shift
-            yield theta
+        return begin.start(self)
 
     @cached_property
-    def _residual_start(self) -> Array:
-        """The best of the candidates made from the fit with independent residuals."""
-        return self._ranked[0]
-
-    @cached_property
-    def _ranked(self) -> list[Array]:
-        """The candidates, best first; without random effects each with the scale that is best for it."""
-        found: list[tuple[float, int, Array]] = []
-        for theta in self._candidates():
-            scalable = not self.layout.blocks and self.residual is not None and self.residual.term.known is None
-            value, theta = self._rescaled(theta) if scalable else (self.evaluate(theta, 0).value, theta)
-            found.append((value, len(found), theta))
-        return [theta for _, _, theta in sorted(found, key=lambda entry: entry[:2])]
-
-    def _rescaled(self, theta: Array) -> tuple[float, Array]:
-        """The criterion at the best multiple c^2 V of V(theta), c^2 = s / nu, and the parameters there."""
-        assert self.residual is not None
-        try:
-            pieces = self.pieces(theta, 0)
-        except LinAlgError:
-            return np.inf, theta
-        s, out = pieces.gls.pwrss, theta.copy()
-        self.residual.rescale(out, float(np.sqrt(s / self.nu)))
-        return self.value(pieces) - s + self.nu * (1.0 + float(np.log(s / self.nu))), out
-
-    def _candidates(self) -> Iterator[Array]:
-        if not self.layout.blocks:
-            return residual_starts(self, np.zeros(0), 1.0)
-        plain = Criterion.of_gram(self.gram, self.reml)
-        theta = minimise(plain).theta
-        found = residual_starts(self, theta, float(np.sqrt(plain.pieces(theta, 0).gls.pwrss / plain.nu)))
-        return itertools.islice(found, 3) if self.effort > DEAR else found
+    def ranked(self) -> list[Array]:
+        """The starts of a model with a residual structure, best first."""
+        return begin.ranked(self)
 
     def completed(self, theta: Array) -> Array:
         """The parameters of random effects, completed by the start of a residual structure."""
@@ -359,43 +277,10 @@ class Criterion:
         return np.concatenate([theta[: self.layout.size], self.start()[self.layout.size :]])
 
     def starts(self) -> Iterator[Array]:
-        """The start of each structure at sizes over four orders of magnitude."""
-        if self.residual is not None and self.residual.size:
-            yield from self._ranked[1:FEW_STARTS]
-            return
-        for size in (1.0, 0.1, 10.0, 0.01, 100.0):
-            yield self.layout.multiple(size)
+        return begin.starts(self)
 
     def rivals(self) -> Iterator[Array]:
-        """Effects of a factor that are alike; other correlations of the residuals, for each of which the likelihood may have an
-        optimum beside random effects.
-
-        The best candidates that are unlike each other; those of neighbouring ranges lead to one optimum.
-        """
-        yield from self._alike()
-        if self.residual is None or not self.residual.size or not self.layout.blocks:
-            return
-        own, apart = self.layout.size, RANGES if self.residual.term.visit is None else SIGNS
-        taken = [self._ranked[0]]
-        for theta in self._ranked:
-            if all(np.abs(theta[own:] - other[own:]).max(initial=0.0) > apart for other in taken):
-                taken.append(theta)
-                yield theta
-            if len(taken) > RIVALS:
-                return
-
-    def _alike(self) -> Iterator[Array]:
-        """theta where the effects of each `(0 + f | g)` are nearly one large intercept of g, which multiples of the identity are
-        not: Omega = 3 (11') + I / 10 on the user's scale.
-        """
-        theta, found = self.layout.multiple(1.0), False
-        for f, part in self.layout.parts:
-            term, k = self.gram.standard.design.terms[part.term], part.covariance.k
-            if part.covariance.word == "un" and k > 1 and term.z is not None and (term.z.sum(axis=1) == 1.0).all():
-                root = self.gram.z_map(f)[part.columns, part.columns] @ np.linalg.cholesky(np.full((k, k), 3.0) + 0.1 * np.eye(k))
-                theta[part.theta], found = part.covariance.of_factor(root), True
-        if found:
-            yield self.completed(theta)
+        return begin.rivals(self)
 
     def canonical(self, theta: Array) -> Array:
         if self.residual is None:
