@@ -11,8 +11,9 @@ import numpy as np
 from ranef.api import lmm
 from ranef.arguments import checked
 from ranef.covariance import word_of
-from ranef.errors import Finding, ModelError
+from ranef.errors import Finding, FormulaError, ModelError
 from ranef.fit.fit import Fit
+from ranef.formula import parse
 from ranef.table import Table
 
 Choice = Literal["first", "aicc", "aic", "bic"]
@@ -56,7 +57,7 @@ def mmrm(
 
     Raises
     ------
-    ModelError where no structure of the ladder converges; all that `lmm` raises.
+    ModelError where no structure of the ladder converges, FormulaError for a random term; all that `lmm` raises.
 
     References
     ----------
@@ -84,6 +85,7 @@ def mmrm(
         raise ModelError(f"cov={cov!r} names no structure.", hint='For example cov="un", or cov=["un", "toeph", "ar1h", "csh"].')
     tail = f", by={_name(by)}" if by else ""
     terms = [f"{_known(word)}({_name(visit)} | {_name(subject)}{tail})" for word in words]
+    _refuse_random(formula, terms[0])
     if len(words) == 1:
         return lmm(formula, data, residual=terms[0], ddf=ddf, reml=reml, **options)
     tried: dict[str, Fit | ModelError] = {}
@@ -156,6 +158,19 @@ def aicc(fit: Fit) -> float:
     """AIC corrected for small samples: 2 k n / (n - k - 1) in place of 2 k, n the rows less the fixed effects under REML."""
     n, k = fit.criterion.nu, fit.npar
     return fit.deviance + 2.0 * k * n / (n - k - 1) if n > k + 1 else float("inf")
+
+
+def _refuse_random(formula: str, structure: str) -> None:
+    """Raises FormulaError for a random term, and for a covariance that R's mmrm would have in its formula."""
+    bars = parse(formula).bars if isinstance(formula, str) else ()
+    if not bars:
+        return
+    at = max(formula.find("|"), 0)
+    raise FormulaError(
+        f"mmrm() takes no random terms, and the formula has {bars[0].text}.", text=formula, start=at, stop=at + 1,
+        hint="The covariance over visits is that of subject=, visit= and cov=; for random effects beside it use "
+        f'lmm(formula, data, residual="{structure}").',
+    )  # fmt: skip
 
 
 def _words(cov: str | Sequence[str]) -> list[str]:

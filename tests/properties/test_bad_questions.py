@@ -76,6 +76,15 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "hold as a list": (lambda: ranef.lmm(GOOD, base(), hold=[1]), "hold list dict"),
     "covariances as a list": (lambda: ranef.lmm("y ~ x + (1 | gr(g, cov = A))", base(), covariances=[1]), "covariances list"),
     "start of text": (lambda: ranef.lmm(GOOD, base(), start={"g": 1}), "start theta"),
+    **{
+        f"start={start} by {by}": (
+            (lambda start=start, by=by: ranef.lmm(GOOD, base(), start=[start], optimizer=by)), f"start [{start}] large",
+        )
+        for start in (1e200, -1e200, 1e60) for by in ("newton", "bobyqa", "lbfgs", "em")
+    },
+    "start of two factors": (lambda: ranef.lmm("y ~ x + (1 | g) + (1 | k)", base(), start=[1e200, 1]), "start large"),
+    "start of a structure": (lambda: ranef.lmm("y ~ x + ar1(factor(k) | g)", base(), start=[1e150, 0.5]), "start large"),
+    "start of residuals": (lambda: ranef.lmm("y ~ x", base(), residual="toeph(k | g)", start=[1e200] * 7), "start large"),
     "weights as one number": (lambda: ranef.lmm(GOOD, base(), precision_weights=2.0), "precision_weights float"),
     "weights in two dimensions": (lambda: ranef.lmm(GOOD, base(), precision_weights=np.ones((24, 2))), "precision_weights 2"),
     "structure misspelt": (lambda: ranef.lmm(GOOD, base(), residual="arl(k | g)"), "arl ar1"),
@@ -93,6 +102,14 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "mmrm without a subject": (lambda: ranef.mmrm("distance ~ age", growth(), subject=None, visit="age"), "subject None"),
     "mmrm with a number": (lambda: ranef.mmrm("distance ~ age", growth(), subject="Subject", visit="age", cov=3), "cov 3"),
     "mmrm without structures": (lambda: ranef.mmrm("distance ~ age", growth(), subject="Subject", visit="age", cov=[]), "cov"),
+    "mmrm with random effects": (
+        lambda: ranef.mmrm("distance ~ age + (1 | Subject)", growth(), subject="Subject", visit="age"),
+        "mmrm (1 | Subject) lmm un(age | Subject)",
+    ),
+    "mmrm as R writes it": (
+        lambda: ranef.mmrm("distance ~ age + us(age | Subject)", growth(), subject="Subject", visit="age", cov=["ar1", "cs"]),
+        "us(age | Subject) cov= ar1(age | Subject)",
+    ),
     "no structures to compare": (lambda: ranef.compare_structures(f.trial, []), "structures"),
     "sampling variances below zero": (lambda: ranef.meta([1.0, 2, 3], [1, -2, 1]), "-2 row 1"),
     "a pedigree of nothing": (lambda: ranef.pedigree(None, None, None), "member None"),
@@ -170,6 +187,26 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "L with wrong names": (lambda: f.m.test({"Day": 1}), "Days"),
     "L of the wrong length": (lambda: f.m.test([1, 2, 3]), "(3,) Days"),
     "L of nothing": (lambda: f.m.test(None), "L"),
+    **{
+        f"L={L!r} of {name}": ((lambda ask=ask, L=L: ask(L)), f"{words} 2 coefficients: (Intercept), Days.")
+        for name, ask in {
+            "test": lambda L: f.m.test(L), "a joint test": lambda L: f.m.test(L, joint=True), "ddf_of": lambda L: f.m.ddf_of(L),
+            "cohens_d": lambda L: ranef.cohens_d(f.m, L),
+        }.items()
+        for L, words in (
+            ([1, 2, 3], "(3,)"), ([[1], [1, 2]], "[[1], [1, 2]]"), ([], "(0,)"), ([[]], "(1, 0)"), (np.zeros((0, 2)), "(0, 2)"),
+            (np.ones((2, 2, 2)), "(2, 2, 2)"), ([[1, 0], [np.nan, 1]], "2 nan (Intercept)"), ([0, 0], "1 zero"), (5, "is 5"),
+            ({}, "zero"), ({"a": {}}, "'a' zero"), ({"Days": np.inf}, "Days inf"), ({"Days": None}, "numbers"),
+            (pd.DataFrame(), "no rows"), (pd.DataFrame({"Days": []}), "no rows"), ([None, 1], "nan"), (["a", 1], "['a', 1]"),
+        )
+    },
+    "contrasts of zeros": (lambda: ranef.emmeans(f.oats, "nitro").contrast([[1, -1, 0, 0], [0, 0, 0, 0]]), "2 zero nitro0.6"),
+    "contrasts of no means": (lambda: ranef.emmeans(f.oats, "nitro").contrast({"a": {}}), "'a' zero nitro0.6"),
+    "no rows of contrasts": (lambda: ranef.emmeans(f.oats, "nitro").contrast(np.zeros((0, 4))), "(0, 4) 4 nitro0.6"),
+    "contrasts in three dimensions": (lambda: ranef.emmeans(f.oats, "nitro").contrast(np.ones((1, 1, 4))), "(1, 1, 4) nitro0.6"),
+    "contrasts of other means": (lambda: ranef.emmeans(f.oats, "nitro").contrast({"a": {"7": 1}}), "'7' order nitro0.6"),
+    "no parameter to profile": (lambda: ranef.profile(f.m, which=[]), "which sd__Days"),
+    "a profile of a number": (lambda: ranef.profile(f.m, which=3), "'3' sd__Days"),
     "effects of nothing": (lambda: f.m.tidy(effects=None), "effects None"),
     "theta of the wrong length": (lambda: f.m.deviance_at([1]), "theta 3"),
     "theta in words": (lambda: f.m.deviance_at("abc"), "theta 'abc'"),

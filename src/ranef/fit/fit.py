@@ -186,7 +186,7 @@ class Fit:
     @cached_property
     def _df(self) -> Array:
         short = self._short
-        return self.ddf_of(self._of_kept(np.eye(len(self.model.design.names)))) if short is None else short.df
+        return self.denominator().df(self._of_kept(np.eye(len(self.model.design.names)))) if short is None else short.df
 
     @property
     def _short(self) -> Estimates | None:
@@ -263,9 +263,11 @@ class Fit:
     def _denominators(self) -> dict[str, Denominator]:
         return {}
 
-    def ddf_of(self, L: Array, ddf: str | None = None) -> Array:
-        """(c,) degrees of freedom of the rows of L (c, p), by `ddf` or the method given."""
-        return self.denominator(ddf).df(L)
+    def ddf_of(self, L: Any, ddf: str | None = None) -> Array:
+        """(c,) degrees of freedom of linear hypotheses, as `test` reads them, by `ddf` or the method given."""
+        from ranef.inference.hypothesis import hypothesis
+
+        return self.denominator(ddf).df(hypothesis(self, L).L)
 
     # -- rows
 

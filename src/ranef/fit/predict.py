@@ -128,7 +128,7 @@ def _error(fit: Fit, known: Points, unknown: Points | None) -> tuple[Array, Arra
         variance = variance + population_variance(solution, unknown)
         variance = variance if fit.model.design.known_variances else variance + known.noise * _own_variance(fit)
     if not fit.model.design.mixed or fit.ddf != "satterthwaite":
-        return variance + _adjustment(fit, known), fit.ddf_of(known.X)
+        return variance + _adjustment(fit, known), fit.denominator().df(known.X)
     parameters = fit.variance_parameters
     if fit.criterion.scale is not None:
         return variance, _satterthwaite(fit, known, unknown, variance)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -70,7 +71,7 @@ def _answer(model: Model, gram: Gram, start: Array | None, warm: Array | None, c
     refuse_degenerate(gram)
     criterion = criterion or criterion_of(model, gram)
     if start is not None and warm is None:
-        warm = theta_from_user(criterion, checked_start(start, criterion.size))
+        warm = checked_start(start, criterion)
     optimum = search(criterion, model.options.optimizer, warm) if criterion.size else _closed_form(criterion)
     solution = Solution.of(criterion, optimum)
     dropped = tuple(name for j, name in enumerate(design.names) if j not in set(gram.standard.kept))
@@ -161,14 +162,32 @@ def saturated_rest(criterion: Criterion) -> float:
     return float(W[r, r] - with_y @ with_y)
 
 
-def checked_start(start: Array, size: int) -> Array:
+def checked_start(start: Array, criterion: Criterion) -> Array:
+    """The standardised theta of a start. Raises ModelError for what is none, and where the likelihood cannot be computed."""
+    size = criterion.size
     try:
         theta = np.asarray(start, dtype=float)
     except (TypeError, ValueError):
         theta = np.full(size + 1, np.nan)
     if theta.shape != (size,) or not np.all(np.isfinite(theta)):
         raise ModelError(f"start must hold {size} finite values of theta (see the fit's .theta), not {start!r}.")
-    return theta
+    with np.errstate(all="ignore"):
+        warm = theta_from_user(criterion, theta)
+        if not _computable(criterion, warm):
+            raise ModelError(
+                f"The likelihood cannot be computed at start={start!r}: the values are too large or too small.",
+                hint="theta are standard deviations relative to that of the residuals; 1 for each is a fair start.",
+            )
+    return warm
+
+
+def _computable(criterion: Criterion, theta: Array) -> bool:
+    """Are the criterion and its gradient finite at theta?"""
+    try:
+        at = criterion.evaluate(theta, 1)
+        return math.isfinite(at.value) and (at.gradient is None or bool(np.isfinite(at.gradient).all()))
+    except ArithmeticError:
+        return False
 
 
 def _closed_form(criterion: Criterion) -> Optimum:

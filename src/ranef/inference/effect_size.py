@@ -65,7 +65,7 @@ def cohens_d(fit: Fit, L: Any = None, *, sd: str | float | list[str] = "total", 
     """
     parts, asked = Parts.of(fit), _asked(fit, L)
     value, std_error = _standardised(parts, asked.L, _divisor(parts, sd))
-    df = fit.ddf_of(asked.L)
+    df = fit.denominator().df(asked.L)
     half = _t(df, level) * std_error
     columns = {
         "term": list(asked.labels), "estimate": value, "std_error": std_error, "df": df,

@@ -166,35 +166,52 @@ def _place(ref: Any, names: Sequence[str], levels: Sequence[str]) -> int:
 
 def _custom(method: Any, names: Sequence[str], levels: Sequence[str]) -> Contrasts:
     """`{"early - late": [0.5, 0.5, -1]}`, `{"T9": 1, "T3": -0.5, "T6": -0.5}`, or a matrix."""
+    labels, table = _labels_and_rows(method, names, levels)
+    for place, row in enumerate(table):
+        if not row.any():
+            what = repr(labels[place]) if isinstance(method, Mapping) else f"{place + 1}"
+            raise ModelError(f"Contrast {what} gives weight zero to every mean.", hint=_order(names))
+    return Contrasts(labels, table, "custom")
+
+
+def _labels_and_rows(method: Any, names: Sequence[str], levels: Sequence[str]) -> tuple[list[str], Array]:
     if isinstance(method, Mapping):
         if not method:
             raise ModelError("method={} holds no contrasts.", hint=_order(names))
         if all(isinstance(value, int | float | np.number) for value in method.values()):
             row = _row(method, levels, names)
-            return Contrasts([_written(row, names)], row[None], "custom")
-        rows = [_row(value, levels, names) for value in method.values()]
-        return Contrasts([str(label) for label in method], np.array(rows).reshape(len(rows), len(names)), "custom")
+            return [_written(row, names)], row[None]
+        return [str(label) for label in method], np.array([_row(value, levels, names) for value in method.values()])
     try:
         table = np.atleast_2d(np.array(method, dtype=float))
     except (TypeError, ValueError):
         raise ModelError(f"method={method!r} is no name of contrasts, no dict and no matrix of numbers.") from None
     if not np.all(np.isfinite(table)):
         raise ModelError(f"method={method!r} has a coefficient that is not a finite number.")
+    if table.ndim != 2 or not len(table):
+        raise ModelError(f"The contrasts have shape {table.shape}, and not a row for each.", hint=_order(names))
     if table.shape[1] != len(names):
         raise ModelError(f"The contrast matrix has {table.shape[1]} columns, and there are {len(names)} means.", hint=_order(names))
-    return Contrasts([_written(row, names) for row in table], table, "custom")
+    return [_written(row, names) for row in table], table
 
 
 def _row(value: Any, levels: Sequence[str], names: Sequence[str]) -> Array:
     if isinstance(value, Mapping):
         row = np.zeros(len(names))
         for level, coefficient in value.items():
-            row[_place(level, names, levels)] = _coefficients(coefficient)[0]
+            row[_mean(level, names, levels)] = _coefficients(coefficient)[0]
         return row
     row = _coefficients(value)
     if len(row) != len(names):
         raise ModelError(f"A contrast has {len(row)} coefficients, and there are {len(names)} means.", hint=_order(names))
     return row
+
+
+def _mean(level: Any, names: Sequence[str], levels: Sequence[str]) -> int:
+    try:
+        return _place(level, names, levels)
+    except ModelError:
+        raise ModelError(f"{level!r} is none of the means.", hint=_order(names)) from None
 
 
 def _coefficients(value: Any) -> Array:

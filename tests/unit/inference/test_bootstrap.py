@@ -223,6 +223,19 @@ def test_failures_are_counted_not_hidden() -> None:
     assert "failed" in repr(answer)
 
 
+def test_one_refit_has_no_standard_error(slope) -> None:
+    answer = bootstrap(slope, 1, seed=1)
+    table = answer.intervals
+    np.testing.assert_allclose(table["bias"], answer.draws[0] - table["estimate"])
+    for name in ("std_error", "conf_low", "conf_high"):
+        assert np.isnan(table[name]).all()
+    assert [finding.code for finding in answer.findings] == ["bootstrap_too_few"]
+    assert "at least two" in repr(answer)
+    two = bootstrap(slope, 2, seed=1)
+    np.testing.assert_allclose(two.intervals["std_error"], np.abs(two.draws[0] - two.draws[1]) / np.sqrt(2.0))
+    assert two.findings == ()
+
+
 def test_meter_is_silent_for_short_work_and_when_told() -> None:
     stream = io.StringIO()
     meter = Meter("bootstrap", "refits", 10, None, stream)

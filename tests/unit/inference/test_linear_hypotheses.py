@@ -119,6 +119,8 @@ def test_every_way_to_write_it(m: ranef.Fit) -> None:
         {"mine": {"x": 1, "a[T.q]": -2}},
         [0, 1, -2, 0],
         np.array([[0, 1, -2, 0.0]]),
+        pd.Series([0, 1, -2, 0]),
+        pd.Series({"a[T.q]": -2.0, "x": 1.0}),
         pd.DataFrame({"x": [1], "a[T.q]": [-2]}, index=["mine"]),
     ]
     first = hypothesis(m, ways[0])
@@ -128,6 +130,12 @@ def test_every_way_to_write_it(m: ranef.Fit) -> None:
         np.testing.assert_array_equal(found.value, [1.0])
     assert hypothesis(m, ways[2]).labels == ("x - 2 a[T.q]",)
     assert hypothesis(m, ways[-1]).labels == ("mine",)
+
+
+def test_degrees_of_freedom_take_every_way_to_write_it(m: ranef.Fit) -> None:
+    for way in ("x - 2 * a[T.q] = 1", {"x": 1, "a[T.q]": -2}, [0, 1, -2, 0], np.array([[0, 1, -2, 0.0]])):
+        np.testing.assert_array_equal(m.ddf_of(way), m.test(way)["df"])
+        np.testing.assert_array_equal(m.ddf_of(way, "residual"), [m.nobs - 4])
 
 
 def test_what_does_not_fit_the_model(m: ranef.Fit) -> None:

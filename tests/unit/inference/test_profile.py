@@ -185,6 +185,21 @@ def test_regression_has_the_limits_of_its_closed_form() -> None:
     np.testing.assert_allclose(table["conf_high"][:2], m.params + t * m.bse, rtol=1e-9)
 
 
+def test_words_of_lme4_name_the_same_parameters() -> None:
+    m = ranef.lmm("Reaction ~ Days + (Days | Subject)", ranef.datasets.load("sleepstudy"))
+    for which in ("sigma", ".sigma", ["sigma"], "sd__Observation"):
+        table = m.conf_int(method="profile", which=which)
+        assert list(table["term"]) == ["sd__Observation"]
+        np.testing.assert_allclose([table["conf_low"][0], table["conf_high"][0]], [22.89826, 28.85800], atol=2e-4)  # lme4
+    assert list(profile(m, which="beta_").intervals["term"]) == ["(Intercept)", "Days"]
+    assert list(profile(m, which="theta_").intervals["term"]) == list(profile(m, which="ran_pars").intervals["term"])
+
+
+def test_a_column_called_sigma_is_itself() -> None:
+    m = ranef.lmm("y ~ sigma + (1 | g)", crossed().rename(columns={"x": "sigma"}))
+    assert list(profile(m, which="sigma").intervals["effect"]) == ["fixed"]
+
+
 def test_unknown_names_are_refused(fit) -> None:
     with pytest.raises(ranef.ModelError, match="sd__nobody"):
         profile(fit, which="sd__nobody")

@@ -83,6 +83,14 @@ class Bootstrap:
                     "Where many fail the model is too large for the data.", {"failures": self.failures, "made": made},
                 )
             )  # fmt: skip
+        if len(self.draws) < 2:
+            out.append(
+                Finding(
+                    "bootstrap_too_few", "warning",
+                    f"Standard errors and intervals need at least two refits that succeed, and there {_are(len(self.draws))}.",
+                    "Take n=1000 for intervals.", {"refits": len(self.draws)},
+                )
+            )  # fmt: skip
         return tuple(out)
 
     @cached_property
@@ -267,6 +275,11 @@ def _mean(draws: Array) -> Array:
 
 
 def _spread(draws: Array) -> Array:
+    """Standard deviations of the columns; NaN for less than two draws."""
     known = np.isfinite(draws)
-    off = np.where(known, draws - _mean(draws), 0.0)
-    return np.sqrt(np.sum(off**2, axis=0) / np.maximum(known.sum(axis=0) - 1, 1))
+    off, dof = np.where(known, draws - _mean(draws), 0.0), known.sum(axis=0) - 1
+    return np.sqrt(np.divide(np.sum(off**2, axis=0), dof, out=np.full(draws.shape[1], np.nan), where=dof > 0))
+
+
+def _are(count: int) -> str:
+    return {0: "is none", 1: "is one"}[count]

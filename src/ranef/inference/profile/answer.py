@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ranef.fit.fit import Fit
 
 STEPS = np.arange(1, 7) * 0.5  # of zeta, on either side of the estimate
+OTHER_NAMES = {"sigma": "sd__Observation", ".sigma": "sd__Observation", "beta_": "fixed", "theta_": "ran_pars"}  # lme4's
 NOTE = "Profile likelihood; estimates and limits are those of maximum likelihood."
 
 
@@ -124,7 +125,8 @@ def profile(fit: Fit, level: float = 0.95, which: str | Sequence[str] | None = N
     """Profile likelihood intervals of fixed effects, standard deviations, correlations and sigma.
 
     Always of the full likelihood, as in lme4: a fit by REML is first moved to its ML optimum. The fit itself never changes. `which`
-    selects parameters by the names of the table (`"Days"`, `"sd__Days"`), or all of one kind: `"fixed"`, `"ran_pars"`.
+    selects parameters by the names of the table (`"Days"`, `"sd__Days"`), or all of one kind: `"fixed"`, `"ran_pars"`. lme4's words
+    are understood too: `"sigma"` or `".sigma"` is `sd__Observation`, `"beta_"` and `"theta_"` are the two kinds.
 
     A parameter whose profile cannot be followed gets Wald's interval and a finding. Raises ModelError for an unknown name and for a
     level outside of (0, 1).
@@ -164,11 +166,13 @@ def _warm(fit: Fit, criterion: Criterion) -> Array | None:
 def _chosen(found: tuple[Axis, ...], which: str | Sequence[str] | None) -> tuple[Axis, ...]:
     if which is None:
         return found
-    names = {which} if isinstance(which, str) else set(which)
-    unknown = names - {axis.term for axis in found} - {"fixed", "ran_pars"}
-    if unknown:
+    known = {axis.term for axis in found} | {"fixed", "ran_pars"}
+    asked = [which] if isinstance(which, str) else list(which) if isinstance(which, Iterable) else [which]
+    names = {name if name in known else OTHER_NAMES.get(name, name) for name in map(str, asked)}
+    unknown = names - known
+    if unknown or not names:
         raise ModelError(
-            f"The model has no parameter {sorted(unknown)[0]!r} to profile.",
+            f"The model has no parameter {min(unknown)!r} to profile." if unknown else "which names no parameter to profile.",
             hint=f"Its parameters: {', '.join(a.term for a in found)}.",
         )
     return tuple(axis for axis in found if axis.term in names or axis.effect in names)
