@@ -11,15 +11,13 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from ranef.core.gram import Index
-from ranef.core.kernels import dense_panels, sparse_panels
+from ranef.core.kernels import panels
 from ranef.core.kernels.twins import compiled
 from ranef.covariance.base import Array
 
-QUICK = 1e-4  # seconds of a dense product that are not worth dividing
-FLOP = 1 / 2.5e10  # seconds of a multiplication in it
-PAIR = 1e-8  # seconds of NumPy for a pair of entries in both products
-EVALUATIONS = 5  # of a fit, that a compiler is worth waiting for
-BUSY, BUSY_COMPILED = 0.07, 0.2  # a level with more than this share of the columns is faster in a dense product
+BUSY = 0.2  # a level with more than this share of the columns is faster in a dense product
+FLOP = 1 / 2.5e10  # seconds of a multiplication in a dense product
+EVALUATIONS = 10  # of a fit, that a compiler is worth waiting for
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,20 +49,17 @@ class Pattern:
 
     @cached_property
     def parts(self) -> tuple[Part, ...]:
-        """Busy levels to BLAS, the others to products by pairs: compiled where that is worth loading a compiler."""
+        """Busy levels to BLAS, the others to the compiled kernels where those are worth loading."""
         counts = np.diff(self.starts)
-        if FLOP * self.levels * float(self.width) ** 2 < QUICK:
-            return (self._part(dense_panels, counts >= 0, counts),)
+        twin = compiled("panels", EVALUATIONS * FLOP * self.levels * float(self.width) ** 2)
         busy = counts > BUSY * self.width
-        twin = compiled("sparse_panels", EVALUATIONS * PAIR * float(np.square(counts[~busy], dtype=float).sum()))
-        if twin is not None:
-            busy = counts > BUSY_COMPILED * self.width
-        kinds = ((dense_panels, busy), (twin or sparse_panels, ~busy))
-        return tuple(self._part(kernels, chosen, counts) for kernels, chosen in kinds if chosen.any())
+        if twin is None or busy.all():
+            return (Part(panels, self.starts, self.columns, slice(None)),)
+        if not busy.any():
+            return (Part(twin, self.starts, self.columns, slice(None)),)
+        return (self._part(panels, busy, counts), self._part(twin, ~busy, counts))
 
     def _part(self, kernels: ModuleType, chosen: NDArray[np.bool_], counts: Index) -> Part:
-        if chosen.all():
-            return Part(kernels, self.starts, self.columns, slice(None))
         entries = np.flatnonzero(np.repeat(chosen, counts))
         return Part(kernels, np.append(0, np.cumsum(counts[chosen])), self.columns[entries], entries)
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from threadpoolctl import threadpool_info
 
 from ranef.core import panel as panel_module
-from ranef.core.kernels import columns, dense_panels, jit, sparse_panels, sums, twins
+from ranef.core.kernels import columns, jit, panels, sums, twins
 from ranef.core.kernels.threads import many_threads, one_thread
 from ranef.core.panel import Panel
 
@@ -34,13 +34,13 @@ def symmetric(seed: int, size: int) -> np.ndarray:
 
 @given(seed=SEEDS, k=st.integers(1, 3))
 def test_products_of_panels(seed: int, k: int) -> None:
-    panel, twin = random_panel(seed, k), twins.load("sparse_panels")
+    panel, twin = random_panel(seed, k), twins.load("panels")
     assert twin is not None
     at, S = panel.pattern, symmetric(seed, 24)
     V = panel.dense()
     expected = -np.einsum("jaq,jap->qp", V, V)
     gathered = np.einsum("jaq,qp->jpa", V, S)[at.row, at.columns]
-    for kernels in (dense_panels, sparse_panels, twin):
+    for kernels in (panels, twin):
         out = np.zeros((24, 24))
         kernels.subtract_square(out, at.starts, at.columns, panel.values)
         np.testing.assert_allclose(np.tril(out), np.tril(expected), atol=1e-12)
@@ -51,18 +51,12 @@ def test_products_of_panels(seed: int, k: int) -> None:
 
 
 @pytest.mark.parametrize("k", [1, 2])
-@pytest.mark.parametrize(("worth", "kernels"), [(np.inf, "sparse_panels"), (0.0, "compiled_sparse_panels")])
-def test_busy_levels_go_to_blas_and_the_others_by_pairs(
-    monkeypatch: pytest.MonkeyPatch, worth: float, kernels: str, k: int
-) -> None:
+def test_busy_levels_go_to_blas_and_the_others_to_the_compiled_kernels(monkeypatch: pytest.MonkeyPatch, k: int) -> None:
     plain = random_panel(3, k)
-    assert [part.kernels for part in plain.pattern.parts] == [dense_panels]
-    monkeypatch.setattr(twins, "WORTH", worth)
-    monkeypatch.setattr(panel_module, "QUICK", 0.0)
+    monkeypatch.setattr(twins, "WORTH", 0.0)
     monkeypatch.setattr(panel_module, "BUSY", 0.3)
-    monkeypatch.setattr(panel_module, "BUSY_COMPILED", 0.3)
     split = random_panel(3, k)
-    assert [part.kernels.__name__.rsplit(".", 1)[1] for part in split.pattern.parts] == ["dense_panels", kernels]
+    assert [part.kernels.__name__.rsplit(".", 1)[1] for part in split.pattern.parts] == ["panels", "compiled_panels"]
     S = symmetric(1, 24)
     one, other = np.zeros((24, 24)), np.zeros((24, 24))
     plain.subtract_square(one)
@@ -71,31 +65,14 @@ def test_busy_levels_go_to_blas_and_the_others_by_pairs(
     np.testing.assert_allclose(plain.gather(S), split.gather(S), atol=1e-12)
 
 
-def test_many_levels_are_taken_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    panel = random_panel(5, 2, levels=60)
-    at, S = panel.pattern, symmetric(5, 24)
-    whole = sparse_panels.gather(S, at.starts, at.columns, panel.values)
-    monkeypatch.setattr(sparse_panels, "CHUNK", 30)
-    np.testing.assert_allclose(sparse_panels.gather(S, at.starts, at.columns, panel.values), whole, rtol=1e-13)
-
-
-def test_a_level_without_entries_changes_nothing() -> None:
-    starts, columns, values = np.array([0, 0, 2, 2, 3]), np.array([0, 2, 1]), np.array([[1.0], [2.0], [3.0]])
-    out = np.zeros((3, 3))
-    sparse_panels.subtract_square(out, starts, columns, values)
-    np.testing.assert_array_equal(np.tril(out), [[-1, 0, 0], [0, -9, 0], [-2, 0, -4]])
-    gathered = sparse_panels.gather(np.arange(9.0).reshape(3, 3), starts, columns, values)
-    np.testing.assert_array_equal(gathered, [[0 * 1 + 6 * 2], [6 * 1 + 8 * 2], [4 * 3]])
-
-
 def test_small_work_does_not_load_a_compiler() -> None:
-    assert twins.compiled("sparse_panels", 0.01) is None
-    assert twins.compiled("sparse_panels", 1.0) is not None
+    assert twins.compiled("panels", 0.01) is None
+    assert twins.compiled("panels", 1.0) is not None
     assert twins.load("nothing of the kind") is None
 
 
 def test_products_do_not_change_from_call_to_call() -> None:
-    panel, twin = random_panel(9, 2), twins.load("sparse_panels")
+    panel, twin = random_panel(9, 2), twins.load("panels")
     assert twin is not None
     at, S = panel.pattern, symmetric(9, 24)
     first = twin.gather(S, at.starts, at.columns, panel.values)
@@ -190,6 +167,6 @@ def test_kernels_are_compiled_in_memory_where_no_place_is_writable(monkeypatch: 
 def test_without_numba_numpy_computes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(twins, "load", lambda name: None)
     monkeypatch.setattr(twins, "WORTH", 0.0)
-    assert twins.compiled("sparse_panels", 1.0) is None
+    assert twins.compiled("panels", 1.0) is None
     panel = random_panel(1, 2)
-    assert [part.kernels for part in panel.pattern.parts] == [dense_panels]
+    assert [part.kernels for part in panel.pattern.parts] == [panels]

@@ -1,4 +1,4 @@
-"""Compiled twins of `sparse_panels`: products level by level with a dense matrix, touching only its entries at pairs of neighbours.
+"""Compiled twins of `panels`: products level by level with a dense matrix, touching only its entries at pairs of neighbours.
 
 The dense matrix is visited tile by tile, so that the tile stays in the cache while all levels add to it.
 """
@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ranef.core.kernels.dense_panels import Array, Index
 from ranef.core.kernels.jit import jit
+from ranef.core.kernels.panels import Array, Index
 
 TILE = 512
 

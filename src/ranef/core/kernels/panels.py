@@ -1,4 +1,4 @@
-"""Symmetric products level by level with a dense matrix, the heart of a crossed evaluation. For levels with many entries; BLAS."""
+"""Symmetric products level by level with a dense matrix, the heart of a crossed evaluation; `compiled_panels` has twins."""
 
 from __future__ import annotations
 
