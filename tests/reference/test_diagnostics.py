@@ -17,8 +17,8 @@ import pytest
 
 import ranef
 from ranef.inference.diagnostics.collinearity import inflation
-from ranef.inference.diagnostics.linearity import reset
 from ranef.inference.diagnostics.normality import shape
+from ranef.inference.diagnostics.reset import reset
 from ranef.inference.diagnostics.spread import breusch_pagan
 from tests.reference import compare
 from tests.reference.load import fitted, reference_case, reference_cases

@@ -143,7 +143,7 @@ class Standard:
     @cached_property
     def to_user(self) -> Array:
         """(p, r) T: beta = unit T gamma + shift; rows of dropped columns are zero."""
-        out = np.zeros((self.design.X.shape[1], self.rank))
+        out = np.zeros((len(self.shift), self.rank))
         if not self.rank:
             return out
         inverse = lapack.dtrtri(self.upper, lower=0)[0] / self.scale[:, None]

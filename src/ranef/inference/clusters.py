@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,12 +14,35 @@ from ranef.errors import DataError, ModelError
 if TYPE_CHECKING:
     from ranef.fit.fit import Fit
 
+STACK = 1_000_000  # numbers held at a time
+
 
 def is_nested(inner: Codes, outer: Codes) -> bool:
     """Does each level of `inner` occur in one level of `outer` only?"""
     first = np.full(int(inner.max(initial=-1)) + 1, -1, dtype=np.intp)
     first[inner] = outer
     return bool(np.all(first[inner] == outer))
+
+
+def members(codes: Codes, m: int) -> list[Codes]:
+    """The rows of each of m clusters."""
+    order = np.argsort(codes, kind="stable")
+    return np.split(order, np.cumsum(np.bincount(codes, minlength=m))[:-1])
+
+
+def stacks(codes: Codes, entries: Callable[[int], int], most: int = STACK) -> Iterator[tuple[Codes, Codes]]:
+    """Clusters of the same number of rows together: which they are (c,), and their rows (c, n).
+
+    `entries` says how many numbers a cluster of n rows takes, of which at most `most` (and one cluster) come at a time.
+    """
+    sizes, order = np.bincount(codes), np.argsort(codes, kind="stable")
+    starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
+    for n in np.unique(sizes[sizes > 0]).tolist():
+        same = np.flatnonzero(sizes == n)
+        step = max(1, most // max(entries(n), 1))
+        for at in range(0, len(same), step):
+            which = same[at : at + step]
+            yield which, order[starts[which][:, None] + np.arange(n)]
 
 
 def groupings(fit: Fit) -> dict[str, Grouping]:

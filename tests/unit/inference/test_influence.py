@@ -10,8 +10,9 @@ from tests.unit.core.designs import random_factors
 import ranef
 from ranef.core.among import among
 from ranef.core.solution import Solution
+from ranef.inference.clusters import members
 from ranef.inference.influence import influence
-from ranef.inference.influence.deletion import Deletion, members
+from ranef.inference.influence.deletion import Deletion
 from ranef.inference.influence.held import Held, Rest
 from ranef.inference.parameters import of_solution
 

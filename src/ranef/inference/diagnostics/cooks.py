@@ -12,11 +12,10 @@ from ranef.covariance.base import Array
 from ranef.design import Codes
 from ranef.fit.points import chunks, design_points, marginal_mean, random_part, whitened
 from ranef.fit.rows import row_labels
-from ranef.inference.clusters import groupings, is_nested
+from ranef.inference.clusters import groupings, is_nested, members, stacks
 from ranef.inference.diagnostics.replicates import has_structure
 from ranef.inference.influence import influence
 from ranef.inference.influence.answer import OVERHEAD
-from ranef.inference.influence.deletion import members
 from ranef.inference.influence.held import Held
 
 if TYPE_CHECKING:
@@ -88,13 +87,25 @@ def apart(fit: Fit, codes: Codes) -> Array:
     """
     X, residual, inverse = _pieces(fit)
     m, r = int(codes.max()) + 1, X.shape[1]
-    out = np.empty(m)
-    for j, rows in enumerate(members(codes, m)):
-        rest = np.eye(r) - X[rows].T @ inverse[rows]
-        determined = np.linalg.cond(rest) < 1e10
-        change = np.linalg.solve(rest, X[rows].T @ residual[rows]) if determined else np.full(r, np.nan)
-        out[j] = change @ change
+    out = np.zeros(m)
+    for which, rows in stacks(codes, lambda n: max(n, min(n, r)) * r):
+        change = _changes(X[rows], inverse[rows], residual[rows])
+        out[which] = np.einsum("cr,cr->c", change, change)
     return out / (max(r, 1) * fit.sigma**2)
+
+
+def _changes(X: Array, inverse: Array, residual: Array) -> Array:
+    """(c, r) (I - X'U)^-1 X'e of X and U (c, n, r) and e (c, n), by X'(I - U X')^-1 e where rows are fewer than columns."""
+    across = np.swapaxes(X, 1, 2)
+    short = X.shape[1] < X.shape[2]
+    rest = np.eye(min(X.shape[1:])) - (inverse @ across if short else across @ inverse)
+    right = residual[:, :, None] if short else across @ residual[:, :, None]
+    determined = np.linalg.cond(rest) < 1e10
+    rest[~determined] = np.eye(rest.shape[1])
+    change = np.linalg.solve(rest, right)
+    out = (across @ change if short else change)[:, :, 0]
+    out[~determined] = np.nan
+    return np.asarray(out)
 
 
 def _pieces(fit: Fit) -> tuple[Array, Array, Array]:

@@ -14,8 +14,8 @@ from ranef.design import Codes
 from ranef.errors import Finding, ModelError
 from ranef.fit.points import design_points, marginal_mean, random_part, whitened
 from ranef.fit.rows import needs_rows, row_labels
-from ranef.inference.clusters import clusters_of, dependent
-from ranef.inference.influence.deletion import Method, members
+from ranef.inference.clusters import clusters_of, dependent, members
+from ranef.inference.influence.deletion import Method
 from ranef.inference.influence.left import gram_left, held_left, watched
 from ranef.inference.influence.refits import Refits
 from ranef.inference.parameters import Names, of_solution

@@ -19,7 +19,7 @@ from ranef.core.solution import Solution
 from ranef.covariance.base import Array
 from ranef.design import Codes
 from ranef.fit.residual_side import refuse_structured
-from ranef.inference.clusters import top_grouping
+from ranef.inference.clusters import members, top_grouping
 from ranef.inference.parameters import Names, of_solution
 from ranef.inference.rows import standard_rows
 from ranef.inference.starts import lifted
@@ -132,12 +132,6 @@ def _upward_step(at: Evaluation) -> Array:
     good = values > FLAT
     along = vectors[:, good].T @ (at.gradient * unit)
     return -unit * (vectors[:, good] @ (along / values[good]))
-
-
-def members(codes: Codes, m: int) -> list[Codes]:
-    """The rows of each of m clusters."""
-    order = np.argsort(codes, kind="stable")
-    return np.split(order, np.cumsum(np.bincount(codes, minlength=m))[:-1])
 
 
 def estimates_without(fit: Fit, cluster: str | None) -> Array:

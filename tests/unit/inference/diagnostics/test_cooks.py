@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from tests.unit.inference.examples import crossed
 
@@ -50,3 +51,14 @@ def test_regressions_have_the_distances_of_rows():
 
 def test_nothing_without_fixed_effects():
     assert cooks.cooks_distances(ranef.lmm("y ~ 0 + (1 | g)", crossed(4))) == []
+
+
+@pytest.mark.parametrize("rows", [1, 2, 5, 40])
+def test_clusters_of_fewer_rows_than_columns_and_of_more(rows):
+    rng = np.random.default_rng(rows)
+    g = np.sort(np.append(np.repeat(np.arange(40), rows), rng.integers(0, 40, 60)))
+    data = pd.DataFrame(rng.normal(size=(len(g), 8)), columns=list("abcdefgh"))
+    data["y"], data["group"] = data.sum(axis=1) + rng.normal(size=40)[g] + rng.normal(size=len(g)), g
+    m = ranef.lmm("y ~ a + b + c + d + e + f + g + h + (1 | group)", data)
+    codes = m.model.design.terms[0].group.codes
+    assert np.allclose(cooks.apart(m, codes), influence(m, "group", "fixed").cooks, rtol=1e-7)
