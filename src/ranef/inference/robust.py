@@ -19,9 +19,9 @@ which V, R and A are multiples of the identity.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,7 +33,7 @@ from ranef.errors import ModelError
 from ranef.fit.points import Points, design_points
 from ranef.fit.residual_side import refuse_structured, rho_of
 from ranef.fit.rows import needs_rows
-from ranef.inference.clusters import clusters_of, dependent, is_nested
+from ranef.inference.clusters import STACK, clusters_of, dependent, is_nested, stacks
 from ranef.inference.ddf.base import Denominator, FTest, principal
 from ranef.inference.rows import whitened_rows
 
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
 
 KINDS = ("CR0", "CR1", "CR2", "CR3")
 LARGE = 64  # rows of a cluster from which the rotation pays
-STACK = 1_000_000  # entries of the covariance matrices that are made at once
 NULL = 1e-10  # an eigenvalue of B below this share of the largest is zero
 
 
@@ -76,7 +75,7 @@ class Robust(Denominator):
             raise ModelError(f"{name} has one cluster only; a robust covariance needs several.")
         r = fit.criterion.gram.rank
         scores, own, shared = np.empty((J, r)), np.empty((J, r, r)), np.empty((J, r, r))
-        for which, X, e, V in _stacks(fit, codes):
+        for which, X, e, V in _Rows.of(fit).stacks(codes):
             A = _adjustment(kind, X, V)
             T = np.swapaxes(A, 1, 2) @ np.linalg.solve(V, X)
             scores[which] = np.einsum("cnr,cn->cr", T, e)
@@ -139,63 +138,76 @@ def _variances(a: Array, B: Array) -> float:
     return float(first + own + np.einsum("sitj,tisj->", S, S))
 
 
-def _stacks(fit: Fit, codes: Codes) -> Iterator[tuple[Codes, Array, Array, Array]]:
-    """Clusters of the same size together: which (c,), whitened X (c, n, r), residuals e (c, n) and V (c, n, n)."""
-    if fit.criterion.residual is not None:
-        yield from _structured_stacks(fit, codes)
-        return
-    solution, points = fit.solution, design_points(fit.model.design, fit.criterion.layout)
-    X, e = whitened_rows(fit)
-    roots = [solution.root(f) for f in range(len(points.z))]
-    order = np.argsort(codes, kind="stable")
-    stacks: dict[int, list[tuple[int, Array, Array, Array]]] = defaultdict(list)
-    for c, rows in enumerate(np.split(order, np.cumsum(np.bincount(codes))[:-1])):
-        Z, noise = _random_columns(points, roots, rows), points.noise[rows]
-        own, residual = X[rows], e[rows]
-        if len(rows) > max(LARGE, own.shape[1] + Z.shape[1]) and np.ptp(noise) == 0.0:
-            Q = np.linalg.qr(np.hstack([own, Z]))[0]
-            own, residual, Z, noise = Q.T @ own, Q.T @ residual, Q.T @ Z, noise[: Q.shape[1]]
-        stacks[len(own)].append((c, own, residual, np.diag(noise) + Z @ Z.T))
-    for parts in stacks.values():
-        which, own_, residuals, V = zip(*parts, strict=True)
-        yield np.array(which), np.stack(own_), np.stack(residuals), np.stack(V)
+@dataclass(frozen=True, eq=False)
+class _Rows:
+    """The rows of a fit: whitened X (n, r), residuals e (n,), and what their covariance V within a cluster is made of."""
 
+    fit: Fit
+    X: Array
+    e: Array
+    points: Points
+    roots: list[Array]  # of the covariance of each block
 
-def _structured_stacks(fit: Fit, codes: Codes) -> Iterator[tuple[Codes, Array, Array, Array]]:
-    """The same where residuals have a structure: V is R within subjects and Z Omega Z' within levels."""
-    covariance, term = fit.criterion.residual, fit.model.design.residual
-    assert covariance is not None and term is not None
-    solution, points = fit.solution, design_points(fit.model.design, fit.criterion.layout)
-    scale = fit.criterion.scale or 1.0
-    X, e = whitened_rows(fit)
-    residuals, root = covariance.at(rho_of(fit)), np.sqrt(points.noise)
-    sizes, order = np.bincount(codes), np.argsort(codes, kind="stable")
-    starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
-    for n in np.unique(sizes):
-        for which in np.array_split(np.flatnonzero(sizes == n), max(1, int(np.sum(sizes == n)) * n * n // STACK)):
-            rows = order[starts[which][:, None] + np.arange(n)]
-            V = residuals.matrix(rows) * _sharing(term.subject.codes[rows]) * (root[rows][:, :, None] * root[rows][:, None, :])
-            V /= scale**2
-            for f, (own, z) in enumerate(zip(points.codes, points.z, strict=True)):
-                scores = z[rows] @ solution.root(f)
-                V += (scores @ np.swapaxes(scores, 1, 2)) * _sharing(own[rows])
-            yield which, X[rows], e[rows], V
+    @classmethod
+    def of(cls, fit: Fit) -> _Rows:
+        points = design_points(fit.model.design, fit.criterion.layout)
+        return cls(fit, *whitened_rows(fit), points, [fit.solution.root(f) for f in range(len(points.z))])
+
+    def stacks(self, codes: Codes) -> Iterator[tuple[Codes, Array, Array, Array]]:
+        """Clusters of the same size together: which (c,), X (c, n, r), e (c, n) and V (c, n, n)."""
+        independent = self.fit.criterion.residual is None
+        for which, rows in stacks(codes, lambda n: STACK if independent and n > LARGE else n * n):
+            if independent and rows.shape[1] > LARGE:
+                yield which, *self._rotated(rows[0])
+            else:
+                yield which, self.X[rows], self.e[rows], self._errors(rows) + self._random(rows)
+
+    def _errors(self, rows: Codes) -> Array:
+        """(c, n, n)"""
+        noise = self.points.noise[rows]
+        if self._structure is None:
+            return noise[:, :, None] * np.eye(rows.shape[1])
+        term, root = self.fit.model.design.residual, np.sqrt(noise)
+        assert term is not None
+        V = self._structure.matrix(rows) * _sharing(term.subject.codes[rows]) * (root[:, :, None] * root[:, None, :])
+        return np.asarray(V / (self.fit.criterion.scale or 1.0) ** 2)
+
+    @cached_property
+    def _structure(self) -> Any:
+        """The residual structure at its estimate, None where errors are independent."""
+        covariance = self.fit.criterion.residual
+        return None if covariance is None else covariance.at(rho_of(self.fit))
+
+    def _random(self, rows: Codes) -> Array:
+        """(c, n, n) Z Omega Z'."""
+        out = np.zeros((*rows.shape, rows.shape[1]))
+        for codes, z, root in zip(self.points.codes, self.points.z, self.roots, strict=True):
+            scores = z[rows] @ root
+            out += (scores @ np.swapaxes(scores, 1, 2)) * _sharing(codes[rows])
+        return out
+
+    def _rotated(self, rows: Codes) -> tuple[Array, Array, Array]:
+        """A cluster of many rows, in the span of its [X Z] if its rows have the same weight."""
+        X, e, Z, noise = self.X[rows], self.e[rows], self._columns(rows), self.points.noise[rows]
+        if len(rows) > X.shape[1] + Z.shape[1] and np.ptp(noise) == 0.0:
+            Q = np.linalg.qr(np.hstack([X, Z]))[0]
+            X, e, Z, noise = Q.T @ X, Q.T @ e, Q.T @ Z, noise[: Q.shape[1]]
+        return X[None], e[None], (np.diag(noise) + Z @ Z.T)[None]
+
+    def _columns(self, rows: Codes) -> Array:
+        """(n, levels k) of a cluster, such that V - diag(noise) = Z Z'."""
+        out = [np.zeros((len(rows), 0))]
+        for codes, z, root in zip(self.points.codes, self.points.z, self.roots, strict=True):
+            levels, place = np.unique(codes[rows], return_inverse=True)
+            dense = np.zeros((len(rows), len(levels), root.shape[1]))
+            dense[np.arange(len(rows)), place] = z[rows] @ root
+            out.append(dense.reshape(len(rows), -1))
+        return np.hstack(out)
 
 
 def _sharing(codes: Codes) -> Array:
     """(c, n, n) ones where two rows of a cluster have the same code."""
     return (codes[:, :, None] == codes[:, None, :]).astype(float)
-
-
-def _random_columns(points: Points, roots: list[Array], rows: Codes) -> Array:
-    """(n, levels k) of a cluster, such that V - diag(noise) = Z Z'."""
-    out = [np.zeros((len(rows), 0))]
-    for codes, z, root in zip(points.codes, points.z, roots, strict=True):
-        levels, place = np.unique(codes[rows], return_inverse=True)
-        dense = np.zeros((len(rows), len(levels), root.shape[1]))
-        dense[np.arange(len(rows)), place] = z[rows] @ root
-        out.append(dense.reshape(len(rows), -1))
-    return np.hstack(out)
 
 
 def _adjustment(kind: str, X: Array, V: Array) -> Array:
