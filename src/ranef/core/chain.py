@@ -14,6 +14,7 @@ from scipy.sparse import csr_array
 
 from ranef.core.elimination import Plan, oriented, parent
 from ranef.core.gram import Gram
+from ranef.core.outer import Outer
 from ranef.core.panel import Panel
 from ranef.core.remainder import Inverse, Remainder
 from ranef.core.selected import Selected, select
@@ -63,10 +64,11 @@ class Chain:
 
 def stages_of(gram: Gram, plan: Plan, remainder: Remainder) -> tuple[Stage, ...]:
     panels = [_panel(gram, f, plan, remainder) if plan.dense else None for f in plan.chain]
+    outer = None if panels[0] is None or not remainder.scalar else Outer.of(panels[0])
     out = []
     for i, f in enumerate(plan.chain):
         holders = [_holder(gram, plan, i, later, panels) for later in range(i + 1, len(plan.chain))]
-        out.append(Stage(f, gram.zz[f], gram.zw[f], tuple(holders), panels[i]))
+        out.append(Stage(f, gram.zz[f], gram.zw[f], tuple(holders), panels[i], None if i else outer))
     return tuple(out)
 
 
@@ -93,7 +95,7 @@ def _panel(gram: Gram, f: int, plan: Plan, remainder: Remainder) -> Panel:
 
 def eliminate(stages: Sequence[Stage], lams: Sequence[Array], remainder: Remainder) -> Chain:
     """Forward through the chain. Raises LinAlgError where a tile is not positive definite to working precision."""
-    N = remainder.constant() if remainder.size else None
+    N = None if not remainder.size or stages[0].outer is not None else remainder.constant()
     zz = [stage.zz for stage in stages]
     crosses = [[holder.cross for holder in stage.holders] for stage in stages]
     panels = [stage.panel for stage in stages]
@@ -103,7 +105,7 @@ def eliminate(stages: Sequence[Stage], lams: Sequence[Array], remainder: Remaind
         at = Eliminated.of(stage, lams[i], zz[i], crosses[i], panel)
         done.append(at)
         halves = [tile_product(at.R.swapaxes(1, 2), cross) for cross in at.crosses]
-        rotated = None if panel is None else panel.rotated(at.R)
+        rotated = None if panel is None or (stage.outer and not stage.holders) else panel.rotated(at.R)
         for a, holder in enumerate(stage.holders):
             g = holder.stage
             zz[g] = zz[g] - sum_by(holder.sums, tile_product(halves[a].swapaxes(1, 2), halves[a]))
@@ -112,7 +114,9 @@ def eliminate(stages: Sequence[Stage], lams: Sequence[Array], remainder: Remaind
                 crosses[g][b - a - 1] = crosses[g][b - a - 1] - taken
             if rotated is not None:
                 panels[g] = _updated(panels[g], rotated, halves[a], holder)
-        if rotated is not None and N is not None:
+        if stage.outer is not None:
+            N = remainder.plus_constant(stage.outer.minus_sum(at.R[:, 0, 0] ** 2))
+        elif N is not None and rotated is not None:
             rotated.subtract_square(N)
     return Chain(tuple(done), N)
 

@@ -27,7 +27,7 @@ from ranef.core.moments import direction_traces, level_products
 from ranef.core.panel import Panel
 from ranef.core.pieces import Pieces, direction_forms
 from ranef.core.remainder import Inverse
-from ranef.core.stage import tile_product
+from ranef.core.stage import Eliminated, tile_product
 from ranef.core.state import State
 from ranef.covariance.base import Array
 
@@ -50,7 +50,6 @@ class Crossed:
 
     state: State
     inverse: Inverse
-    panel: Panel  # V'
     own: Array  # (m, k, k) D of factor 1
     through: Array  # (m, k, k) V_j'U V_j
     gradient: Pieces
@@ -64,14 +63,12 @@ class Crossed:
         F = direction_forms(layout, [level_products(part) for part in B])
         e, y = _solved_twice(state, B)
         inverse = solved.inverse()
-        panel = inverse.scaled(done.panel).rotated(done.T.swapaxes(1, 2))
-        own = tile_product(done.T, done.C)
-        through = panel.outer(panel.gather(inverse.lower))
+        own, through = tile_product(done.T, done.C), _through(done, inverse)
         totals = {system.plan.chain[0]: (own - through).sum(axis=0)}
         totals.update(zip(system.plan.dense, inverse.totals(), strict=True))
         t = direction_traces(layout, totals)
         gradient = Pieces(state.logdet, state.gls, t, F, None, e, y, unfinished=True)
-        return cls(state, inverse, panel, own, through, gradient)
+        return cls(state, inverse, own, through, gradient)
 
     def complete(self) -> Pieces:
         """All pieces; uses S^-1 up."""
@@ -83,7 +80,7 @@ class Crossed:
         for f, lam in zip(system.plan.dense, solved.factors, strict=True):
             left = np.linalg.inv(lam)
             E[f] = left @ E[f] @ left.T
-        squares = _squares(self.panel, E[first], remainder.size)
+        squares = _squares(self.state.chain.stages[0], self.inverse, E[first])
         U = mirror(self.inverse.lower)
         X = [times_in_place(mirror(G), U) for G in squares]
         h = np.empty((len(layout.directions[0]),) * 2)
@@ -116,8 +113,30 @@ def _symmetric(layout: Layout, directions: Index) -> Array:
     return E
 
 
-def _squares(panel: Panel, E: Array, size: int) -> list[Array]:
+def _panel(done: Eliminated, inverse: Inverse) -> Panel:
+    """V'"""
+    assert done.panel is not None
+    return inverse.scaled(done.panel).rotated(done.T.swapaxes(1, 2))
+
+
+def _through(done: Eliminated, inverse: Inverse) -> Array:
+    """(m, k, k) V_j'U V_j"""
+    outer = done.stage.outer
+    if outer is None:
+        panel = _panel(done, inverse)
+        return panel.outer(panel.gather(inverse.lower))
+    return done.T**2 * outer.forms(inverse.of_effects())[:, None, None]
+
+
+def _squares(done: Eliminated, inverse: Inverse, E: Array) -> list[Array]:
     """G_d on lower triangles; v w' + w v' is half of (v + w)(v + w)' - (v - w)(v - w)'."""
+    size, outer = inverse.remainder.size, done.stage.outer
+    if outer is not None:
+        G, scale = outer.minus_sum(done.T[:, 0, 0] ** 2), inverse.remainder.scale(inverse.factors)
+        G *= -scale
+        G *= scale[:, None]
+        return [G]
+    panel = _panel(done, inverse)
 
     def square(values: Array) -> Array:
         out = np.zeros((size, size))

@@ -52,6 +52,15 @@ class Remainder:
     def size(self) -> int:
         return self.spans[-1].stop if self.spans else 0
 
+    @cached_property
+    def scalar(self) -> bool:
+        """Has each level one effect?"""
+        return all(k == 1 for _, k in self.shapes)
+
+    def scale(self, factors: Sequence[Array]) -> Array:
+        """(q2,) Lambda where each level has one effect."""
+        return np.concatenate([np.full(m, lam[0, 0]) for (m, _), lam in zip(self.shapes, factors, strict=True)])
+
     def columns(self, i: int, levels: Index) -> Index:
         """(c,) the first column of each level of the i-th block."""
         return self.spans[i].start + self.place[i][levels] * self.shapes[i][1]
@@ -81,9 +90,12 @@ class Remainder:
 
     def constant(self) -> Array:
         """(q2, q2) lower triangle of Z_2'Z_2."""
-        out = np.zeros((self.size, self.size))
+        return self.plus_constant(np.zeros((self.size, self.size)))
+
+    def plus_constant(self, out: Array) -> Array:
+        """The lower triangle of out + Z_2'Z_2, in place."""
         at, values = self._lower
-        out.ravel()[at] = values
+        out.reshape(-1)[at] += values
         return out
 
     def times(self, x: Array, factors: Sequence[Array]) -> Array:
@@ -98,8 +110,8 @@ class Remainder:
 
     def sandwich(self, N: Array, factors: Sequence[Array], keep: bool) -> Array:
         """Lambda'N Lambda + I on the lower triangle, in place unless N is to be kept."""
-        if all(k == 1 for _, k in self.shapes):
-            scale = np.concatenate([np.full(m, lam[0, 0]) for (m, _), lam in zip(self.shapes, factors, strict=True)])
+        if self.scalar:
+            scale = self.scale(factors)
             out = np.multiply(N, scale, out=None if keep else N)
             out *= scale[:, None]
         else:
@@ -222,12 +234,18 @@ class Inverse:
                 out[:, a, b] = self.lower[np.maximum(row, column), np.minimum(row, column)]
         return self.factors[i] @ out @ self.factors[j].T
 
+    def of_effects(self) -> Array:
+        """(q2, q2) the lower triangle of Lambda S^-1 Lambda', where each level has one effect."""
+        scale = self.remainder.scale(self.factors)
+        out = self.lower * scale
+        out *= scale[:, None]
+        return out
+
     def scaled(self, panel: Panel) -> Panel:
         """P Lambda for a panel P = Z_i'Z_2."""
         remainder = self.remainder
-        if all(k == 1 for _, k in remainder.shapes):
-            scale = np.concatenate([np.full(m, lam[0, 0]) for (m, _), lam in zip(remainder.shapes, self.factors, strict=True)])
-            return panel.with_values(panel.values * scale[panel.pattern.columns, None])
+        if remainder.scalar:
+            return panel.with_values(panel.values * remainder.scale(self.factors)[panel.pattern.columns, None])
         values = np.empty_like(panel.values)
         for (_, k), span, lam in zip(remainder.shapes, remainder.spans, self.factors, strict=True):
             at = np.flatnonzero((panel.pattern.columns >= span.start) & (panel.pattern.columns < span.stop)).reshape(-1, k)

@@ -17,6 +17,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from ranef.core.gram import Index
+from ranef.core.outer import Outer
 from ranef.core.panel import Panel
 from ranef.covariance.base import Array
 
@@ -41,6 +42,7 @@ class Stage:
     zw: Array  # (m, k, r+1)
     holders: tuple[Holder, ...]
     panel: Panel | None  # Z_i'Z_2
+    outer: Outer | None  # the products of its entries, if the panel is the same at every Lambda
 
 
 @dataclass(frozen=True, eq=False)
