@@ -14,7 +14,7 @@ docs/explanation/likelihood.md, eq. 15-16.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import ModuleType
 from typing import ClassVar
@@ -34,6 +34,7 @@ from ranef.covariance.base import Array
 Index = NDArray[np.intp]
 LEVEL = 1.5e-6  # seconds that NumPy takes for a level in one evaluation
 EVALUATIONS = 8
+KEPT = 1 << 25  # bytes of conditional covariances that stay for the next question
 SAMPLE = 500  # levels that have to differ in Z_j'Z_j for all to be taken as different
 
 
@@ -54,6 +55,7 @@ class Single:
     rest: Array  # (r+1, r+1) W_0
     kernels: ModuleType | None  # the compiled twin, where levels or evaluations are many
     balance: Balance | None  # of balanced data
+    _found: dict[bytes, Array] = field(default_factory=dict, repr=False)  # conditional covariances at the last Lambda, where small
 
     @classmethod
     def of(cls, gram: Gram) -> Single:
@@ -163,23 +165,32 @@ class Single:
 
     def projections(self, factors: list[Array]) -> list[Array]:
         """Z'V^-1 [X L^-T, P y] of every level: [(m, k, r+1)]."""
-        (lam,) = factors
-        rotation = self.pieces(factors, 0).gls.rotation()
-        D = self.gram.zw[0] @ rotation
-        C = self.gram.zz[0]
-        return [D - C @ (_conditional(C, lam) @ D)]
+        D = self.gram.zw[0] @ self.pieces(factors, 0).gls.rotation()
+        return [D - self.gram.zz[0] @ (self._conditional(factors) @ D)]
 
     def apply(self, factors: list[Array], vectors: list[Array]) -> list[Array]:
         """Z'V^-1 Z times vectors [(m, k, c)]."""
         C = self.gram.zz[0]
         moved = C @ vectors[0]
-        return [moved - C @ (_conditional(C, factors[0]) @ moved)]
+        return [moved - C @ (self._conditional(factors) @ moved)]
 
     def conditional(self, factors: list[Array], f: int, g: int, rows: Index, columns: Index) -> Array:
         """(c, k, k) tiles of Lambda (Lambda'Z'Z Lambda + I)^-1 Lambda' at the pairs of levels (rows, columns)."""
-        tiles = _conditional(self.gram.zz[0], factors[0])[rows]
+        tiles = self._conditional(factors)[rows]
         tiles[rows != columns] = 0.0
         return tiles
+
+    def _conditional(self, factors: list[Array]) -> Array:
+        """(m, k, k) Lambda (Lambda'C_j Lambda + I)^-1 Lambda'."""
+        (lam,) = factors
+        found = self._found.get(lam.tobytes())
+        if found is None:
+            A = lam.T @ self.gram.zz[0] @ lam + np.eye(len(lam))
+            found = lam @ np.linalg.solve(A, np.broadcast_to(lam.T, A.shape))
+            self._found.clear()
+            if found.nbytes <= KEPT:
+                self._found[lam.tobytes()] = found
+        return found
 
     def _second(self, M: Array, B: Array) -> tuple[Array, Array, Array]:
         """h, e and y: sums over levels of M (x) M, M (x) B_x B_x' and M (x) r r'."""
@@ -206,12 +217,6 @@ def _narrowed(lower: Array, inverse: Array) -> tuple[Array, Array]:
     """Without the columns of L_C that are zero in every pattern: a level has few of very many positions."""
     used = np.any(lower != 0.0, axis=(0, 1))
     return np.ascontiguousarray(lower[:, :, used]), np.ascontiguousarray(inverse[:, used])
-
-
-def _conditional(C: Array, lam: Array) -> Array:
-    """(m, k, k) Lambda (Lambda'C_j Lambda + I)^-1 Lambda'."""
-    A = lam.T @ C @ lam + np.eye(len(lam))
-    return lam @ np.linalg.solve(A, np.broadcast_to(lam.T, A.shape))
 
 
 def _responses(gram: Gram, inverse: Array, levels: Index, patterns: int) -> tuple[Array, Index, Array]:

@@ -15,11 +15,11 @@ from ranef.errors import DataError, ModelError
 from ranef.fit.points import Points, design_points, marginal_mean, random_part
 from ranef.inference.clusters import clusters_of, groupings
 from ranef.inference.diagnostics.cooks import Distances, cooks_distances
-from ranef.inference.diagnostics.replicates import has_structure, structure_of
-from ranef.inference.diagnostics.scaled import Effects, QuantileResiduals, simulated_residuals
+from ranef.inference.diagnostics.replicates import STREAM, Replicator, has_structure, how_many, structure_of
+from ranef.inference.diagnostics.scaled import Effects, QuantileResiduals, Ranking, simulated_residuals
 from ranef.inference.diagnostics.serial import Series
 from ranef.inference.diagnostics.smooth import trend
-from ranef.inference.diagnostics.summaries import Summaries, effect_spreads, summaries
+from ranef.inference.diagnostics.summaries import Collector, Summaries, effect_spreads
 from ranef.schema.collect import columns_of
 from ranef.schema.evaluate import text_of
 from ranef.schema.frames import open_frame
@@ -150,21 +150,38 @@ class Evidence:
     def effect_spreads(self) -> dict[tuple[str, str], Array]:
         return {} if self.structured else effect_spreads(self.fit)
 
-    @cached_property
+    @property
     def summaries(self) -> Summaries:
-        return summaries(self)
+        return self._simulated[0]
+
+    @property
+    def quantile_residuals(self) -> dict[Effects, QuantileResiduals]:
+        """With new random effects, and where there are any also with the fitted ones."""
+        return self._simulated[1]
+
+    @cached_property
+    def _simulated(self) -> tuple[Summaries, dict[Effects, QuantileResiduals]]:
+        """Both from the same replicates; with a residual structure residuals are independent by construction."""
+        kinds: tuple[Effects, ...] = ("new", "fitted") if self.groups and not self.structured else ("new",)
+        nobs, collector = self.fit.nobs, Collector.of(self)
+        few, many = how_many(nobs, self.simulations), min(self.simulations, max(FEW, ROW_SIMULATIONS // nobs))
+        if self.structured:
+            rng = np.random.default_rng([self.seed, STREAM])
+            collector.add(rng.standard_normal((few, len(self.usable))).T)
+            return collector.summaries, simulated_residuals(self.fit, many, kinds, self.seed)
+        replicator, ranking, done = Replicator(self.fit), Ranking.of(self.fit, kinds), 0
+        for analysis in replicator.replicates(max(few, many), self.seed):
+            if done < few:
+                collector.add_analysed(analysis.first(few - done))
+            if done < many:
+                ranking.add_analysed(replicator, analysis.first(many - done))
+            done += len(analysis.sigma)
+        return collector.summaries, ranking.residuals(self.seed)
 
     @cached_property
     def cooks(self) -> list[Distances]:
         """Cook's distances by each grouping factor."""
         return cooks_distances(self.fit)
-
-    @cached_property
-    def quantile_residuals(self) -> dict[Effects, QuantileResiduals]:
-        """With new random effects, and where there are any also with the fitted ones."""
-        kinds: tuple[Effects, ...] = ("new", "fitted") if self.groups and not self.structured else ("new",)
-        n = min(self.simulations, max(FEW, ROW_SIMULATIONS // self.fit.nobs))
-        return simulated_residuals(self.fit, n, kinds, self.seed)
 
     # -- factors
 

@@ -122,7 +122,7 @@ def independence_panels(evidence: Evidence) -> Iterator[tuple[str, Table]]:
         "acf": observed,
         "lower": mean - width * spread,
         "upper": mean + width * spread,
-        "pairs": np.array([len(evidence.runs.pairs(lag)) for lag in lags]),
+        "pairs": np.array([evidence.runs.pairs(lag) for lag in lags]),
     }
     where = "in the order of the data" if evidence.series is None else f"within {evidence.series[0]}"
     yield "acf", evidence.table(columns, f"Autocorrelation of the residuals {where}")

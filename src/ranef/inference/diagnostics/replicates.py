@@ -56,6 +56,11 @@ class Analysis:
     sigma: Array
     standard: list[Array]  # the effects of the standardised columns
 
+    def first(self, c: int) -> Analysis:
+        """At most c of the replicates."""
+        effects, standard = ([part[..., :c] for part in parts] for parts in (self.effects, self.standard))
+        return Analysis(self.residuals[:, :c], effects, self.sigma[:c], standard)
+
 
 @dataclass(frozen=True, eq=False)
 class Replicator:
@@ -68,30 +73,22 @@ class Replicator:
         return Deletion.of(self.fit)
 
     @cached_property
-    def _z(self) -> list[list[Any]]:
-        """Per block and column the sparse transposed (m, n) of Z."""
-        from scipy.sparse import csr_matrix
-
-        out, rows = [], np.arange(self.fit.nobs)
-        for z, codes, block in zip(self._rows.z, self._rows.codes, self.fit.criterion.layout.blocks, strict=True):
-            shape = (block.levels, self.fit.nobs)
-            out.append([csr_matrix((column, (codes, rows)), shape=shape) for column in z.T])
-        return out
+    def _z(self) -> list[list[Array | None]]:
+        """Per block its columns of Z (n,); None stands for ones."""
+        return [[None if np.all(column == 1.0) else np.ascontiguousarray(column) for column in z.T] for z in self._rows.z]
 
     def draw(self, rng: np.random.Generator, c: int) -> Array:
-        """(n, c) responses."""
+        """(n, c) responses, one after the other in memory."""
         y = rng.standard_normal((c, self.fit.nobs)).T
-        for block, lam, z in zip(self.fit.criterion.layout.blocks, self.fit.solution.factors, self._z, strict=True):
-            b = rng.standard_normal((c, block.levels, block.width)) @ lam.T
-            for k, column in enumerate(z):
-                y = y + column.T @ b[:, :, k].T
+        for f, (block, lam) in enumerate(zip(self.fit.criterion.layout.blocks, self.fit.solution.factors, strict=True)):
+            self._add(y, f, rng.standard_normal((c, block.levels, block.width)).transpose(1, 2, 0), lam)
         return y
 
     def analyse(self, y: Array) -> Analysis:
         """Of responses (n, c)."""
         solution, gram = self.fit.solution, self.fit.criterion.gram
         X, lower, omegas = self._rows.w[:, :-1], solution.gls.lower, [lam @ lam.T for lam in solution.factors]
-        q = [np.stack([column @ y for column in z], axis=1) for z in self._z]
+        q = [self._by_level(f, y) for f in range(len(omegas))]
         moved = (
             self.fit.criterion.engine.apply(solution.factors, [o @ part for o, part in zip(omegas, q, strict=True)]) if q else []
         )
@@ -100,13 +97,15 @@ class Replicator:
         for zw, omega, part in zip(gram.zw, omegas, t, strict=True):
             right -= np.einsum("mkr,mkc->rc", zw[:, :, :-1], omega @ part)
         g = solve_triangular(lower, right, lower=True) if len(lower) else right
-        residuals = y - (X @ solve_triangular(lower, g, lower=True, trans="T") if len(lower) else 0.0)
+        residuals = np.array(y, order="F")
+        if len(lower):
+            residuals -= (solve_triangular(lower, g, lower=True, trans="T").T @ X.T).T
         effects, standard = [], []
-        for f, (omega, part, z) in enumerate(zip(omegas, t, self._z, strict=True)):
+        for f, (omega, part) in enumerate(zip(omegas, t, strict=True)):
             b = omega @ (part - np.einsum("mkr,rc->mkc", solution.projections[f][:, :, :-1], g))
-            residuals = residuals - sum(column.T @ b[:, k] for k, column in enumerate(z))
+            self._add(residuals, f, -b)
             standard.append(b)
-            effects.append(np.linalg.solve(gram.z_map(f), b))
+            effects.append(np.linalg.inv(gram.z_map(f)) @ b)
         sigma = np.sqrt(np.maximum(np.einsum("nc,nc->c", y, residuals), 0.0) / solution.dof)
         if self.fit.criterion.scale is not None:  # known, and one in the units of y*
             sigma = np.ones_like(sigma)
@@ -115,10 +114,26 @@ class Replicator:
     def random_part(self, analysis: Analysis) -> Array:
         """(n, c) Z b_hat*."""
         out = np.zeros_like(analysis.residuals)
-        for z, b in zip(self._z, analysis.standard, strict=True):
-            for k, column in enumerate(z):
-                out += column.T @ b[:, k]
+        for f, b in enumerate(analysis.standard):
+            self._add(out, f, b)
         return out
+
+    def _by_level(self, f: int, y: Array) -> Array:
+        """(m, k, c) Z'y of block f."""
+        codes, columns, m = self._rows.codes[f], self._z[f], self.fit.criterion.layout.blocks[f].levels
+        out = np.empty((m, len(columns), y.shape[1]))
+        for c, own in enumerate(y.T):
+            for a, column in enumerate(columns):
+                out[:, a, c] = np.bincount(codes, weights=own if column is None else own * column, minlength=m)
+        return out
+
+    def _add(self, out: Array, f: int, b: Array, root: Array | None = None) -> None:
+        """Add Z b to out (n, c), in place; effects b (m, k, c) of block f, times `root` (k, k) where it is given."""
+        effects = np.ascontiguousarray((b if root is None else root @ b).transpose(2, 1, 0))
+        for own, part in zip(out.T, effects, strict=True):
+            for column, values in zip(self._z[f], part, strict=True):
+                spread = values.take(self._rows.codes[f])
+                own += spread if column is None else column * spread
 
     def replicates(self, n: int, seed: int) -> Iterator[Analysis]:
         """n replicates, some at a time."""

@@ -29,7 +29,7 @@ from ranef.fit.rows import aligned, needs_rows
 from ranef.fit.simulate import simulate
 from ranef.glossary import Rule
 from ranef.inference.clusters import clusters_of
-from ranef.inference.diagnostics.replicates import STREAM, Replicator, has_structure
+from ranef.inference.diagnostics.replicates import STREAM, Analysis, Replicator, has_structure
 from ranef.inference.diagnostics.uniformity import (
     Test,
     dispersion,
@@ -100,39 +100,66 @@ def quantile_residuals(fit: Fit, n: int = 250, *, re: Effects = "new", seed: int
 
 def simulated_residuals(fit: Fit, n: int, kinds: tuple[Effects, ...], seed: int) -> dict[Effects, QuantileResiduals]:
     """Of several kinds from the same simulations."""
-    points, y = design_points(fit.model.design, fit.criterion.layout), fit.model.design.y
-    mean = marginal_mean(fit.solution, points)
-    centers = {re: mean if re == "new" else mean + random_part(fit.solution, points) for re in kinds}
-    rows = np.arange(len(points)) if len(points) <= KEPT else np.linspace(0, len(points) - 1, KEPT).astype(np.intp)
-    kept: dict[Effects, list[Array]] = {re: [] for re in kinds}
-    below, ties = ({re: np.zeros(len(points)) for re in kinds} for _ in range(2))
-    simulations = _plain(fit, n, kinds, seed, centers) if has_structure(fit) else _analysed(fit, n, kinds, seed)
-    for re, simulated in simulations:
-        residual = (y - centers[re])[:, None]
-        below[re] += np.count_nonzero(simulated < residual, axis=1)
-        ties[re] += np.count_nonzero(simulated == residual, axis=1)
-        kept[re].append(simulated[rows].T)
-    share = np.random.default_rng([seed, 1]).random(len(points))
-    return {
-        re: QuantileResiduals(fit, re, n, seed, (below[re] + share * ties[re]) / n, centers[re], rows, np.concatenate(kept[re]))
-        for re in kinds
-    }
+    ranking = Ranking.of(fit, kinds)
+    if has_structure(fit):
+        for re, simulated in _plain(fit, n, kinds, seed, ranking.centers):
+            ranking.add(re, simulated)
+    else:
+        replicator = Replicator(fit)
+        for analysis in replicator.replicates(n, seed):
+            ranking.add_analysed(replicator, analysis)
+    return ranking.residuals(seed)
 
 
-Simulations = Iterator[tuple[Effects, Array]]  # residuals (rows, c)
+@dataclass(frozen=True, eq=False)
+class Ranking:
+    """Counts, while simulations come in, of those below each residual, and those of some rows."""
 
+    fit: Fit
+    centers: Mapping[Effects, Array]  # (n,) expected responses
+    unit: Array  # (n,) sigma / sqrt(w)
+    rows: NDArray[np.intp]  # that are kept
+    below: dict[Effects, NDArray[np.int32]]  # (n,)
+    ties: dict[Effects, NDArray[np.int32]]
+    kept: dict[Effects, list[Array]]
 
-def _analysed(fit: Fit, n: int, kinds: tuple[Effects, ...], seed: int) -> Simulations:
-    replicator = Replicator(fit)
-    unit = fit.sigma * np.sqrt(design_points(fit.model.design, fit.criterion.layout).noise)[:, None]
-    for analysis in replicator.replicates(n, seed):
-        for re in kinds:
+    @classmethod
+    def of(cls, fit: Fit, kinds: tuple[Effects, ...]) -> Ranking:
+        points = design_points(fit.model.design, fit.criterion.layout)
+        mean, n = marginal_mean(fit.solution, points), len(points)
+        centers = {re: mean if re == "new" else mean + random_part(fit.solution, points) for re in kinds}
+        rows = np.arange(n) if n <= KEPT else np.linspace(0, n - 1, KEPT).astype(np.intp)
+        below, ties = ({re: np.zeros(n, dtype=np.int32) for re in kinds} for _ in range(2))
+        return cls(fit, centers, fit.sigma * np.sqrt(points.noise), rows, below, ties, {re: [] for re in kinds})
+
+    def add(self, re: Effects, simulated: Array) -> None:
+        """Residuals (n, c)."""
+        residual = self.fit.model.design.y - self.centers[re]
+        for own in simulated.T:
+            self.below[re] += own < residual
+            self.ties[re] += own == residual
+        self.kept[re].append(simulated[self.rows].T)
+
+    def add_analysed(self, replicator: Replicator, analysis: Analysis) -> None:
+        """The same of replicates that were analysed like the data."""
+        for re in self.centers:
             own = analysis.residuals if re == "fitted" else analysis.residuals + replicator.random_part(analysis)
-            yield re, own * (unit / analysis.sigma)
+            self.add(re, own * self.unit[:, None] / analysis.sigma)
+
+    def residuals(self, seed: int) -> dict[Effects, QuantileResiduals]:
+        """Ties are split at random."""
+        share, out = np.random.default_rng([seed, 1]).random(len(self.unit)), {}
+        for re, center in self.centers.items():
+            simulated = np.concatenate(self.kept[re])
+            values = (self.below[re] + share * self.ties[re]) / len(simulated)
+            out[re] = QuantileResiduals(self.fit, re, len(simulated), seed, values, center, self.rows, simulated)
+        return out
 
 
-def _plain(fit: Fit, n: int, kinds: tuple[Effects, ...], seed: int, centers: Mapping[Effects, Array]) -> Simulations:
-    """Responses as they are simulated, for models with a residual structure: as DHARMa by default."""
+def _plain(
+    fit: Fit, n: int, kinds: tuple[Effects, ...], seed: int, centers: Mapping[Effects, Array]
+) -> Iterator[tuple[Effects, Array]]:
+    """Residuals (rows, c) of responses as they are simulated, for models with a residual structure: as DHARMa by default."""
     for re in kinds:
         frame = simulate(fit, n, seed=np.random.default_rng([seed, STREAM]), re=re)
         names = frame.keys() if isinstance(frame, dict) else getattr(frame, "column_names", None) or frame.columns

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,7 @@ Index = NDArray[np.intp]
 
 @dataclass(frozen=True, eq=False)
 class Series:
-    """Rows in time, series after series; `pairs(k)` are the places of rows that are k steps apart in one series."""
+    """Rows in time, series after series."""
 
     rows: Index  # (n,)
     codes: Codes  # (n,) of the series, in the order of `rows`
@@ -30,15 +31,36 @@ class Series:
         rows = sequence[np.argsort(codes[sequence], kind="stable")]
         return cls(rows, codes[rows])
 
-    def pairs(self, lag: int) -> Index:
-        return np.flatnonzero(self.codes[lag:] == self.codes[:-lag])
+    def pairs(self, lag: int) -> int:
+        """How many rows are followed by one of the same series `lag` steps later."""
+        return int(np.count_nonzero(self.codes[lag:] == self.codes[:-lag]))
 
     def lags(self, most: int, enough: int) -> list[int]:
         """1, 2, ... as long as there are `enough` pairs."""
         out: list[int] = []
-        while len(out) < min(most, len(self.rows) - 1) and len(self.pairs(len(out) + 1)) >= enough:
+        while len(out) < min(most, len(self.rows) - 1) and self.pairs(len(out) + 1) >= enough:
             out.append(len(out) + 1)
         return out
+
+    def ordered(self, residuals: Array) -> Array:
+        """Residuals (n,) or (n, c) in the order of the series; columns stay side by side or one after the other as they are."""
+        return residuals if self._as_it_stands else residuals.T.take(self.rows, axis=-1).T
+
+    def together(self, lag: int, values: Array) -> Array:
+        """Values of pairs (n - lag, ...), set to zero in place where a pair is not of one series."""
+        if not self._alone:
+            same = self.codes[lag:] == self.codes[:-lag]
+            values *= same if values.ndim == 1 else same[:, None]
+        return values
+
+    @cached_property
+    def _as_it_stands(self) -> bool:
+        return bool(np.array_equal(self.rows, np.arange(len(self.rows))))
+
+    @cached_property
+    def _alone(self) -> bool:
+        """Is there one series only?"""
+        return not len(self.codes) or bool(np.all(self.codes == self.codes[0]))
 
 
 def durbin_watson(residuals: Array, series: Series) -> Array:
@@ -47,8 +69,9 @@ def durbin_watson(residuals: Array, series: Series) -> Array:
     Durbin and Watson (1950), Biometrika 37, 409-428; within several series Bhargava, Franzini and Narendranathan (1982),
     Rev. Econ. Stud. 49, 533-549.
     """
-    e, pairs = residuals[series.rows], series.pairs(1)
-    return np.sum((e[pairs + 1] - e[pairs]) ** 2, axis=0) / np.sum(e**2, axis=0)
+    e = series.ordered(residuals)
+    steps = series.together(1, e[1:] - e[:-1])
+    return _products(steps, steps) / _products(e, e)
 
 
 def autocorrelation(residuals: Array, series: Series, lags: list[int]) -> Array:
@@ -56,10 +79,16 @@ def autocorrelation(residuals: Array, series: Series, lags: list[int]) -> Array:
 
     As nlme's `ACF`, Pinheiro and Bates (2000), eq. 5.36.
     """
-    e = residuals[series.rows]
-    square = np.mean(e**2, axis=0)
-    found = [np.mean(e[pairs + lag] * e[pairs], axis=0) / square for lag in lags for pairs in (series.pairs(lag),)]
-    return np.array(found) if found else np.zeros((0, *np.shape(square)))
+    e = series.ordered(residuals)
+    square, out = _products(e, e) / max(len(e), 1), np.zeros((len(lags), *residuals.shape[1:]))
+    for i, lag in enumerate(lags):
+        out[i] = np.sum(series.together(lag, e[lag:] * e[:-lag]), axis=0) / series.pairs(lag) / square
+    return out
+
+
+def _products(a: Array, b: Array) -> Array:
+    """Sums over rows of a b."""
+    return np.asarray(np.einsum("n...,n...->...", a, b))
 
 
 def durbin_watson_p(d: float, basis: Array) -> float:

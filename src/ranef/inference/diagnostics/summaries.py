@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ranef.covariance.base import Array
 from ranef.fit.effects import factors
 from ranef.inference.diagnostics.quantiles import places
-from ranef.inference.diagnostics.replicates import STREAM, Analysis, Replicator, how_many
+from ranef.inference.diagnostics.replicates import Analysis
 from ranef.inference.diagnostics.serial import Series, autocorrelation, durbin_watson
 
 if TYPE_CHECKING:
@@ -39,33 +40,46 @@ def lags_of(series: Series) -> list[int]:
     return series.lags(min(LAGS, int(10 * np.log10(max(length, 1.0))) + 1), 10)
 
 
-def summaries(evidence: Evidence) -> Summaries:
-    fit, rows, overall, series = evidence.fit, evidence.usable, evidence.overall, evidence.runs
-    shown, lags = places(len(rows)), lags_of(series)
-    spreads = evidence.effect_spreads
-    collected: list[tuple[Array, ...]] = []
-    effects: dict[tuple[str, str], list[Array]] = {key: [] for key in spreads}
-    for e, analysis in _standardised(evidence):
-        ordered = np.sort(e, axis=0)[shown]
-        collected.append((durbin_watson(e, overall), durbin_watson(e, series), autocorrelation(e, series, lags).T, ordered.T))
-        for f, factor in enumerate(factors(fit)):
+@dataclass(frozen=True, eq=False)
+class Collector:
+    """Makes summaries of replicates while they come in."""
+
+    evidence: Evidence
+    shown: NDArray[np.intp]  # places of ordered residuals
+    lags: list[int]
+    residuals: list[tuple[Array, ...]]
+    effects: dict[tuple[str, str], list[Array]]
+
+    @classmethod
+    def of(cls, evidence: Evidence) -> Collector:
+        effects: dict[tuple[str, str], list[Array]] = {key: [] for key in evidence.effect_spreads}
+        return cls(evidence, places(len(evidence.usable)), lags_of(evidence.runs), [], effects)
+
+    def add(self, e: Array) -> None:
+        """Standardised residuals (usable rows, c)."""
+        overall, series = self.evidence.overall, self.evidence.runs
+        acf, ordered = autocorrelation(e, series, self.lags).T, np.sort(e, axis=0)[self.shown].T
+        self.residuals.append((durbin_watson(e, overall), durbin_watson(e, series), acf, ordered))
+
+    def add_analysed(self, analysis: Analysis) -> None:
+        rows, spreads = self.evidence.usable, self.evidence.effect_spreads
+        own = analysis.residuals if len(rows) == len(analysis.residuals) else analysis.residuals.T.take(rows, axis=-1).T
+        self.add(own / self._scale[:, None] / analysis.sigma)
+        for f, factor in enumerate(factors(self.evidence.fit)):
             for k, term in enumerate(factor.names):
-                if analysis is not None and (factor.name, term) in spreads:
+                if (factor.name, term) in spreads:
                     scaled = analysis.effects[f][:, k] / (spreads[factor.name, term][:, None] * analysis.sigma)
-                    effects[factor.name, term].append(np.sort(scaled, axis=0)[places(len(scaled))].T)
-    along, within, acf, residuals = (np.concatenate(parts) for parts in zip(*collected, strict=True))
-    return Summaries(along, within, acf, residuals, {key: np.concatenate(parts) for key, parts in effects.items()})
+                    self.effects[factor.name, term].append(np.sort(scaled, axis=0)[places(len(scaled))].T)
 
+    @cached_property
+    def _scale(self) -> Array:
+        """(usable rows,)"""
+        return np.sqrt(1.0 - self.evidence.fit._leverage[self.evidence.usable])
 
-def _standardised(evidence: Evidence) -> Iterator[tuple[Array, Analysis | None]]:
-    """(usable rows, c) standardised residuals of replicates. With a residual structure they are independent by construction."""
-    fit, rows, n = evidence.fit, evidence.usable, how_many(evidence.fit.nobs, evidence.simulations)
-    if evidence.structured:
-        yield np.random.default_rng([evidence.seed, STREAM]).standard_normal((n, len(rows))).T, None
-        return
-    scale = np.sqrt(1.0 - fit._leverage[rows])[:, None]
-    for analysis in Replicator(fit).replicates(n, evidence.seed):
-        yield analysis.residuals[rows] / (scale * analysis.sigma), analysis
+    @property
+    def summaries(self) -> Summaries:
+        along, within, acf, residuals = (np.concatenate(parts) for parts in zip(*self.residuals, strict=True))
+        return Summaries(along, within, acf, residuals, {key: np.concatenate(parts) for key, parts in self.effects.items()})
 
 
 def effect_spreads(fit: Fit) -> dict[tuple[str, str], Array]:

@@ -113,3 +113,21 @@ def test_many_rows_need_few_replicates():
     assert how_many(180, 250) == 250
     assert how_many(73_421, 250) == 60
     assert how_many(73_421, 30) == 30
+
+
+def test_bands_and_quantile_residuals_come_from_the_same_replicates(monkeypatch):
+    """Seven replicates at a time: of 250 for the quantile residuals, 60 make the bands, and the 60th is amid the ninth seven."""
+    from ranef.inference.diagnostics import replicates
+    from ranef.inference.diagnostics.evidence import Evidence
+
+    fit = ranef.lmm("y ~ x + (x | g)", crossed(3))
+    monkeypatch.setattr(replicates, "CHUNK", 240 * 7)
+    monkeypatch.setattr(replicates, "ALL_TOGETHER", 0)
+    evidence = Evidence(fit, 250, 5)
+    for re, found in evidence.quantile_residuals.items():
+        alone = ranef.quantile_residuals(fit, 250, re=re, seed=5)
+        assert np.array_equal(found.values, alone.values) and np.array_equal(found.simulated, alone.simulated)
+    own = np.hstack([a.residuals / a.sigma for a in Replicator(fit).replicates(250, 5)])[:, :60]
+    own /= np.sqrt(1.0 - np.asarray(fit.hat_values()))[:, None]
+    assert np.allclose(evidence.summaries.residuals, np.sort(own, axis=0).T)
+    assert evidence.summaries.along == pytest.approx(np.sum(np.diff(own, axis=0) ** 2, axis=0) / np.sum(own**2, axis=0))
