@@ -158,7 +158,7 @@ class Criterion:
         """Is the criterion known to have a single optimum?"""
         if self.residual is not None:
             return not self.layout.blocks
-        return isinstance(self.engine, Single) and self.engine.balance is not None
+        return isinstance(self.engine, Single | Dense) and self.engine.unimodal(self.reml)
 
     @property
     def rugged(self) -> bool:
@@ -258,9 +258,11 @@ class Criterion:
         return em_step(self.pieces(theta, 1), self.layout, theta, self.gram.nobs, self.nu, self.reml, self.scale)
 
     def closed_form(self) -> Array | None:
-        """The optimum of balanced data (see `balanced`) where sigma is estimated."""
-        root = self.engine.closed_form(self.reml) if isinstance(self.engine, Single) and self.scale is None else None
-        return None if root is None else self.layout.parts[0][1].covariance.of_factor(root)
+        """The optimum of balanced data (see `balanced` and `orthogonal`) where sigma is estimated."""
+        if not isinstance(self.engine, Single | Dense) or self.scale is not None:
+            return None
+        roots = self.engine.closed_form(self.reml)
+        return None if roots is None else np.concatenate([part.covariance.of_factor(roots[f]) for f, part in self.layout.parts])
 
     def start(self) -> Array:
         return begin.start(self)

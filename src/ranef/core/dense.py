@@ -10,7 +10,7 @@ docs/explanation/likelihood.md, eq. 28.
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -20,6 +20,7 @@ from scipy.linalg.blas import dsyrk, dtrsm
 
 from ranef.core.gram import Gram
 from ranef.core.moments import Full, scalar_pieces
+from ranef.core.orthogonal import Orthogonal
 from ranef.core.pieces import Gls, LinAlgError, Pieces
 from ranef.covariance.base import Array
 
@@ -37,13 +38,16 @@ class Dense:
     right: Array  # (c, q + r + 1) [R' E], c = rank of Z'Z
     rest: Array  # (r+1, r+1) W_0
     offsets: tuple[int, ...]  # where each block starts among the q effects
+    orthogonal: Orthogonal | None = None  # of balanced data
 
     @classmethod
     def of(cls, gram: Gram) -> Dense:
         sizes = [block.size for block in gram.layout.blocks]
         offsets = tuple(int(x) for x in np.concatenate([[0], np.cumsum(sizes)]))
         ZZ, ZW = cross_products(gram, offsets)
-        return cls._with_root(gram, _pivoted_root(ZZ), ZW, offsets)
+        found = cls._with_root(gram, _pivoted_root(ZZ), ZW, offsets)
+        roots = [found.right[:, rows] for rows in found.spans]
+        return replace(found, orthogonal=Orthogonal.of(gram, roots, found.right[:, found.order : -1]))
 
     @classmethod
     def _with_root(cls, gram: Gram, root: Array, ZW: Array, offsets: tuple[int, ...]) -> Dense:
@@ -53,7 +57,17 @@ class Dense:
     def with_gram(self, gram: Gram) -> Dense:
         """The same design with another response."""
         ZW = np.concatenate([zw.reshape(-1, zw.shape[2]) for zw in gram.zw])
-        return self._with_root(gram, self.right[:, : self.offsets[-1]].T, ZW, self.offsets)
+        found = self._with_root(gram, self.right[:, : self.offsets[-1]].T, ZW, self.offsets)
+        return replace(found, orthogonal=self.orthogonal)
+
+    def unimodal(self, reml: bool) -> bool:
+        """Is the criterion known to have a single optimum?"""
+        return self.orthogonal is not None and self.orthogonal.tree(reml) is not None
+
+    def closed_form(self, reml: bool) -> list[Array] | None:
+        """(1, 1) roots of the best Omega of each block, where there is a formula for it."""
+        found = None if self.orthogonal is None else self.orthogonal.variances(self.right[:, self.order :], self.rest, reml)
+        return None if found is None else list(np.sqrt(found)[:, None, None])
 
     @property
     def order(self) -> int:

@@ -78,9 +78,14 @@ class Single:
         """With compiled kernels whatever the size."""
         return replace(self, kernels=load("single"))
 
-    def closed_form(self, reml: bool) -> Array | None:
+    def unimodal(self, reml: bool) -> bool:
+        """Is the criterion known to have a single optimum?"""
+        return self.balance is not None
+
+    def closed_form(self, reml: bool) -> list[Array] | None:
         """(k, k) a root of the best Omega, where there is a formula for it."""
-        return None if self.balance is None else self.balance.root(self.gram.nobs, self.E, self.rest, reml)
+        root = None if self.balance is None else self.balance.root(self.gram.nobs, self.E, self.rest, reml)
+        return None if root is None else [root]
 
     def pieces(self, factors: list[Array], order: int) -> Pieces:
         if self.kernels is not None:
