@@ -36,6 +36,7 @@ from ranef.core.single import Single
 from ranef.core.standard import standardise
 from ranef.core.vanished import vanished
 from ranef.covariance.base import Array, Covariance
+from ranef.covariance.held import Spanned
 from ranef.design import Design
 from ranef.optim.problem import Evaluation
 from ranef.schema.memory import refuse_beyond
@@ -297,7 +298,10 @@ class Criterion:
         found: list[str] = []
         for _, part in self.layout.parts:
             term = self.gram.standard.design.terms[part.term]
-            found += vanished(part.covariance.factor(theta[part.theta]), term.names, term.group.name, part.covariance.rank)
+            factor, names = part.covariance.factor(theta[part.theta]), term.names
+            if isinstance(part.covariance, Spanned):
+                factor, names = part.covariance.estimated(factor, names)
+            found += vanished(factor, names, term.group.name, part.covariance.rank)
         if self.residual is not None:
             found += self.residual.vanished(theta[self.layout.size :])
         return tuple(found)

@@ -62,6 +62,8 @@ class VarianceParameters:
 
 def _information_inverse(joint: Array, least: Array | float = 0.0) -> Array:
     """2 H^-1 over the directions in which the deviance curves upwards; a curvature below `least` is none."""
+    if not len(joint):
+        return np.zeros((0, 0))
     diagonal = joint.diagonal()
     unit = np.where(diagonal > least, 1.0 / np.sqrt(np.maximum(diagonal, 1e-300)), 0.0)
     scaled = joint * unit * unit[:, None]

@@ -16,6 +16,8 @@ TINY = 1e-300
 def vanished(factor: Array, names: tuple[str, ...], group: str, rank: int | None = None, tolerance: float = 1e-5) -> list[str]:
     """What a singular k x k factor says, in words: a zero variance, a correlation of +-1, or a rank below that of its structure."""
     k = len(names)
+    if not k:
+        return []
     sd = np.sqrt(np.add.reduce(factor * factor, axis=1))
     zero = sd <= tolerance
     share = np.log(np.maximum(np.abs(factor.diagonal()), TINY) / np.maximum(sd, TINY)).sum()

@@ -116,6 +116,42 @@ class Held(Covariance):
         return Jet(jet.value, jet.first[self.free], jet.second[np.ix_(self.free, self.free)])
 
 
+@dataclass(frozen=True)
+class Spanned(Held):
+    """Columns that the fixed effects span: the data say nothing of their variances, which count as zero.
+
+    `columns` are the rows of the factor that are zero, `unknown` the columns of which no variance can be told. Where `inside`, they
+    are zero in all coordinates of the inner structure, which may then be transformed as it is.
+    """
+
+    columns: tuple[int, ...] = ()
+    unknown: tuple[int, ...] = ()
+    inside: bool = False
+
+    @classmethod
+    def of(
+        cls, inner: Covariance, places: tuple[int, ...], columns: tuple[int, ...], unknown: tuple[int, ...], inside: bool
+    ) -> Spanned:
+        return cls(inner, places, (0.0,) * len(places), columns, unknown, inside)
+
+    @cached_property
+    def closure(self) -> Closure:
+        return self.inner.closure if self.inside else super().closure
+
+    def of_factor(self, factor: Array) -> Array:
+        rest = np.array(factor)
+        rest[list(self.columns)] = 0.0
+        return super().of_factor(rest)
+
+    def transformed(self, theta: Array, T: Array) -> Array:
+        return self.of_factor(T @ self.factor(theta))
+
+    def estimated(self, factor: Array, names: tuple[str, ...]) -> tuple[Array, tuple[str, ...]]:
+        """The factor and the names of the other columns."""
+        rest = [i for i in range(self.k) if i not in self.columns]
+        return factor[np.ix_(rest, rest)], tuple(names[i] for i in rest)
+
+
 def place_of(structure: Covariance, held: dict[int, float], name: str, value: float, labels: tuple[str, ...]) -> tuple[int, float]:
     """The one parameter, beside those `held` already, that gives a natural parameter its value; and its own value.
 

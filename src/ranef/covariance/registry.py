@@ -19,7 +19,7 @@ from ranef.covariance.correlation import Correlation, Positions, steps
 from ranef.covariance.diagonal import Diagonal
 from ranef.covariance.factored import Factored
 from ranef.covariance.general import General
-from ranef.covariance.held import Held
+from ranef.covariance.held import Held, Spanned
 from ranef.covariance.identity import Identity
 from ranef.covariance.known import Known
 from ranef.covariance.matern import Matern
@@ -78,6 +78,9 @@ def description(covariance: Covariance) -> dict[str, Any]:
     """Plain data from which `restored` makes the structure again."""
     if isinstance(covariance, Known):
         return {"word": "known", "matrix": covariance.known.tolist()}
+    if isinstance(covariance, Spanned):
+        held = {name: getattr(covariance, name) for name in ("places", "columns", "unknown", "inside")}
+        return {"word": "spanned", "inner": description(covariance.inner), **held}
     if isinstance(covariance, Held):
         return {"word": "held", "inner": description(covariance.inner), "places": covariance.places, "values": covariance.values}
     if isinstance(covariance, Kronecker):
@@ -98,6 +101,9 @@ def restored(saved: Mapping[str, Any]) -> Covariance:
         return Known.of(np.array(saved["matrix"], dtype=np.float64))
     if saved["word"] == "held":
         return Held(restored(saved["inner"]), tuple(map(int, saved["places"])), tuple(map(float, saved["values"])))
+    if saved["word"] == "spanned":
+        places, columns, unknown = (tuple(map(int, saved[name])) for name in ("places", "columns", "unknown"))
+        return Spanned.of(restored(saved["inner"]), places, columns, unknown, bool(saved["inside"]))
     if saved["word"] == "@":
         first, second = map(restored, saved["factors"])
         return Kronecker(first, second)

@@ -72,7 +72,7 @@ def borrows(term: RandomTerm) -> bool:
 def refuse_em(design: Design) -> None:
     """Raises ModelError where the M step of the EM algorithm has no closed form."""
     for term in design.terms:
-        if term.covariance.word not in ("un", "diag", "id", "known"):
+        if term.covariance.size and term.covariance.word not in ("un", "diag", "id", "known"):
             raise ModelError(f'optimizer="em" has no closed M step for {term.label}.', hint='Use optimizer="newton", the default.')
 
 

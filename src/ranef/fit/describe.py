@@ -8,6 +8,7 @@ from itertools import combinations
 
 import numpy as np
 
+from ranef.core.gram import Gram
 from ranef.core.layout import Layout
 from ranef.core.standard import standardise
 from ranef.covariance.base import Array
@@ -16,6 +17,7 @@ from ranef.errors import Finding, ModelError
 from ranef.fit.checks import data_findings, refuse_unidentified
 from ranef.fit.describe_residual import never_together, structure_size, structure_table, visit_table
 from ranef.fit.overlap import overlap_findings
+from ranef.fit.spanned import spanned_findings
 from ranef.schema import Rows
 from ranef.table import Table
 
@@ -87,6 +89,8 @@ def describe_design(formula: str, design: Design, rows: Rows) -> Description:
     )  # fmt: skip
     findings = data_findings(design, rows, tuple(name for j, name in enumerate(design.names) if j not in kept))
     findings += _refusals(design) + _confounded(design) + overlap_findings(design) + never_together(design)
+    if any(term.size <= standard.rank for term in design.terms):
+        findings += spanned_findings(Gram.of(standard))
     residual, visits = structure_table(design, frame), visit_table(design, frame)
     random, groups = _random_table(design, frame), _group_table(design, frame)
     return Description(formula, counts, fixed, random, groups, residual, visits, tuple(findings))

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ranef.core.layout import Part
+from ranef.covariance.held import Spanned
 from ranef.design import Array
 from ranef.errors import ModelError
 from ranef.fit.residual_side import natural_parameters
@@ -145,6 +146,9 @@ def entries_of(fit: Fit, f: int, part: Part) -> list[Entry]:
     solution, term = fit.solution, fit.model.design.terms[part.term]
     root = solution.sigma * solution.root(f)[part.columns]
     omega, sd = root @ root.T, np.sqrt(np.einsum("ij,ij->i", root, root))
+    if isinstance(part.covariance, Spanned):  # not estimated
+        columns = list(part.covariance.unknown)
+        omega[columns], omega[:, columns], sd[columns] = np.nan, np.nan, np.nan
     rows: list[Entry] = [(term.group.name, name, None, omega[i, i], sd[i]) for i, name in enumerate(term.names)]
     related = np.tril(part.covariance.support(), -1)
     for i, j in zip(*np.nonzero(related.T), strict=True):

@@ -36,6 +36,7 @@ from ranef.fit.points import (
 from ranef.fit.residual_side import homogeneous, reference_sd
 from ranef.fit.rows import aligned, aligned_frame, needs_rows
 from ranef.fit.scope import used_effects
+from ranef.fit.spanned import refuse_spanned
 
 if TYPE_CHECKING:
     from ranef.fit.fit import Fit
@@ -96,6 +97,8 @@ def predict(
     mean[asked.missing] = np.nan
     if interval is None:
         return aligned(mean, asked.index, asked.frame, "fit")
+    if re != "conditional" or any(np.any(codes < 0) for codes in asked.points.codes):
+        refuse_spanned(fit, "An interval for groups that are not known")
     variance, df = _error(fit, known, unknown if interval == "prediction" else None)
     std_error = fit.solution.sigma * np.sqrt(variance)
     std_error[asked.missing] = np.nan
@@ -191,5 +194,5 @@ def _own_variance(fit: Fit) -> float:
 
 
 def _quantile(df: Array, level: float) -> Array:
-    tail, finite = 0.5 * (1.0 + level), np.isfinite(df)
+    tail, finite = 0.5 * (1.0 + level), ~np.isinf(df)
     return np.where(finite, stdtrit(np.where(finite, df, 1.0), tail), ndtri(tail))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from scipy.linalg import blas, lapack
@@ -34,8 +35,9 @@ from ranef.fit.identification import order_findings
 from ranef.fit.mean_variance import depends_on_mean, iterated
 from ranef.fit.model import Model
 from ranef.fit.overlap import overlap_findings
+from ranef.fit.spanned import shortened, spanned_effects, spanned_findings, without_spanned
 from ranef.optim import minimise
-from ranef.optim.problem import Certificate, Optimum, Step
+from ranef.optim.problem import Optimum, Step
 from ranef.schema.frames import refuse_other_order
 from ranef.schema.rows import refuse_extreme
 from ranef.schema.values import all_finite
@@ -48,12 +50,24 @@ def run(model: Model) -> Fit:
     """Fit a model. Raises ModelError where it is not identified; trouble on the way becomes findings."""
     design = model.design
     refuse_unidentified(design)
-    if model.options.optimizer == "em":
-        refuse_em(design)
     layout = Layout.of(design.terms)
     with one_thread_for(*extent(design)) if len(layout.blocks) < 2 and design.residual is None else one_thread():
         gram = Gram.of(standardise(design, layout))
+        if any(block.levels <= gram.rank for block in layout.blocks):
+            model, gram = _identified(model, gram)
+        if model.options.optimizer == "em":
+            refuse_em(model.design)
         return answer(model, gram, model.options.start)
+
+
+def _identified(model: Model, gram: Gram) -> tuple[Model, Gram]:
+    """The model without the variances of which its data say nothing."""
+    design = without_spanned(model.design, spanned_effects(gram), model.reml)
+    if all(new is old for new, old in zip(design.terms, model.design.terms, strict=True)):
+        return model, gram
+    options = replace(model.options, start=shortened(model.options.start, design))
+    intake = replace(model.intake, design=design)
+    return replace(model, intake=intake, options=options), Gram.of(standardise(design, Layout.of(design.terms)))
 
 
 def answer(model: Model, gram: Gram, start: Array | None, *, warm: Array | None = None, criterion: Criterion | None = None) -> Fit:
@@ -72,12 +86,12 @@ def _answer(model: Model, gram: Gram, start: Array | None, warm: Array | None, c
     criterion = criterion or criterion_of(model, gram)
     if start is not None and warm is None:
         warm = checked_start(start, criterion)
-    optimum = search(criterion, model.options.optimizer, warm) if criterion.size else _closed_form(criterion)
+    optimum = search(criterion, model.options.optimizer, warm) if criterion.size else minimise(criterion)
     solution = Solution.of(criterion, optimum)
     dropped = tuple(name for j, name in enumerate(design.names) if j not in set(gram.standard.kept))
     findings = (
         *data_findings(design, model.rows, dropped), *optimum_findings(optimum), *identification_findings(design, optimum),
-        *overlap_findings(design), *order_findings(design),
+        *overlap_findings(design), *order_findings(design), *spanned_findings(criterion.gram),
     )  # fmt: skip
     _refuse_singular(solution, optimum.state, findings)
     return Fit(model, Searched(criterion, optimum, solution), findings)
@@ -188,12 +202,3 @@ def _computable(criterion: Criterion, theta: Array) -> bool:
         return math.isfinite(at.value) and (at.gradient is None or bool(np.isfinite(at.gradient).all()))
     except ArithmeticError:
         return False
-
-
-def _closed_form(criterion: Criterion) -> Optimum:
-    none = np.zeros(0)
-    value = criterion.evaluate(none, 0).value
-    return Optimum(
-        none, value, "optimum", "Least squares has a closed form.", Certificate(0.0, np.inf, 0.0, 1, 1),
-        1, "least squares", (), none, np.zeros((0, 0)),
-    )  # fmt: skip

@@ -12,7 +12,7 @@ import numpy as np
 
 from ranef.core.layout import Part
 from ranef.covariance import Scaled
-from ranef.covariance.held import Held
+from ranef.covariance.held import Held, Spanned
 from ranef.covariance.jets import Jet
 from ranef.covariance.natural import Natural, Parameter
 from ranef.design import RandomTerm
@@ -46,12 +46,14 @@ def structure_parameters(fit: Fit) -> list[StructureParameters]:
 
 def is_structured(term: RandomTerm) -> bool:
     """Are its parameters fewer than the standard deviations and correlations of its columns?"""
-    return isinstance(term.covariance, Scaled | Held) or term.levels is not None
+    held = isinstance(term.covariance, Held) and not isinstance(term.covariance, Spanned)
+    return held or isinstance(term.covariance, Scaled) or term.levels is not None
 
 
 def _of_part(fit: Fit, f: int, part: Part) -> StructureParameters:
     solution, term = fit.solution, fit.model.design.terms[part.term]
-    found = part.covariance.natural(solution.theta[part.theta], term.names)
+    with np.errstate(divide="ignore", invalid="ignore"):  # a standard deviation held at zero has no derivative
+        found = part.covariance.natural(solution.theta[part.theta], term.names)
     size = 1.0 / np.abs(solution.criterion.gram.z_map(f)[part.columns, part.columns].diagonal())
     which = {name: i for i, name in enumerate(term.names)}
     is_sd = np.array([p.kind == "sd" for p in found.parameters])

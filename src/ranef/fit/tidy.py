@@ -42,7 +42,7 @@ def _random_rows(fit: Fit) -> list[dict[str, object]]:
     rows: list[dict[str, object]] = []
     names = ("group", "term1", "term2", "vcov", "sdcor")
     for group, first, second, variance, value in zip(*(fit.varcorr[name] for name in names), strict=True):
-        if second is None and np.isnan(variance):  # a correlation or a range of a structure
+        if second is None and np.isnan(variance) and not np.isnan(value):  # a correlation or a range of a structure
             term = first
         else:
             term = f"sd__{first or 'Observation'}" if second is None else f"cor__{first}.{second}"
@@ -54,7 +54,7 @@ def limits(fit: Fit, level: float) -> tuple[Array, Array]:
     """Wald limits of the fixed effects. Raises ModelError for a level outside (0, 1)."""
     check_level(level)
     df, tail = fit.df.to_numpy(), 0.5 * (1.0 + level)
-    finite = np.isfinite(df)
+    finite = ~np.isinf(df)
     quantile = np.where(finite, stdtrit(np.where(finite, df, 1.0), tail), ndtri(tail))
     half = quantile * fit.bse.to_numpy()
     return fit.params.to_numpy() - half, fit.params.to_numpy() + half

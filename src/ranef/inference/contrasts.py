@@ -83,7 +83,7 @@ def _singly(fit: Fit, asked: Hypothesis, method: str, alternative: Alternative, 
     if np.any(asked.value != 0):
         columns["null"] = asked.value
     columns |= {"df": df, "statistic": t, "p_value": p, "conf_low": low, "conf_high": high}
-    headings, title = {"statistic": "t" if np.isfinite(df).all() else "z"}, _title(alternative, margin)
+    headings, title = {"statistic": "z" if np.isinf(df).any() else "t"}, _title(alternative, margin)
     return Table(columns, title=title, notes=(DDF[method],), level=level, headings=headings, frame_kind=fit.model.rows.frame)
 
 
@@ -105,7 +105,7 @@ def t_and_p(difference: Array, se: Array, df: Array, alternative: Alternative, m
 
 def limits(estimate: Array, se: Array, df: Array, alternative: Alternative, level: float) -> tuple[Array, Array]:
     tail = 0.5 * (1.0 + level) if alternative == "two-sided" else level
-    finite = np.isfinite(df)
+    finite = ~np.isinf(df)
     half = np.where(finite, stdtrit(np.where(finite, df, 1.0), tail), ndtri(tail)) * se
     low = np.full(len(se), -np.inf) if alternative == "less" else estimate - half
     return low, np.full(len(se), np.inf) if alternative == "greater" else estimate + half

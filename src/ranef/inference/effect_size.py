@@ -106,7 +106,7 @@ def _standardised(parts: Parts, L: Array, divisor: Part) -> tuple[Array, Array]:
 
 def _t(df: Array, level: float) -> Array:
     quantile(level)
-    tail, finite = 0.5 * (1.0 + level), np.isfinite(df)
+    tail, finite = 0.5 * (1.0 + level), ~np.isinf(df)
     return np.where(finite, stdtrit(np.where(finite, df, 1.0), tail), ndtri(tail))
 
 

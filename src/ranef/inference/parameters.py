@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ranef.core.criterion import Criterion
 from ranef.core.solution import Solution
 from ranef.covariance.base import Array
+from ranef.covariance.held import Spanned
 from ranef.fit.residual_side import natural_of, natural_parameters
 
 if TYPE_CHECKING:
@@ -99,6 +100,8 @@ def on_user_scale(criterion: Criterion, refits: Refits, dof: int) -> Batch:
             factors = np.stack([part.covariance.factor(theta) for theta in refits.theta[:, part.theta]])
             root = np.linalg.inv(criterion.gram.z_map(f)[part.columns, part.columns]) @ factors
             sd = np.sqrt(np.einsum("nij,nij->ni", root, root))
+            if isinstance(part.covariance, Spanned):  # not estimated
+                sd[:, list(part.covariance.unknown)] = np.nan
             columns.append(sigma[:, None] * sd)
             pairs = related(part.covariance.support())
             columns += [(np.einsum("na,na->n", root[:, i], root[:, j]) / (sd[:, i] * sd[:, j]))[:, None] for i, j in pairs]

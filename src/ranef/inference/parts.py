@@ -24,6 +24,7 @@ from ranef.fit.effects import Factor, factors
 from ranef.fit.points import design_points
 from ranef.fit.residual_side import average_variance, refuse_structured
 from ranef.fit.rows import data_used, needs_rows
+from ranef.fit.spanned import refuse_spanned
 from ranef.inference.boundary import farthest
 from ranef.inference.sample import Sample
 
@@ -88,6 +89,7 @@ class Parts:
         the model does not read.
         """
         needs_rows(fit, "An effect size")
+        refuse_spanned(fit, "An effect size")
         _check_structure(fit, at, bootstrap)
         sample = None if bootstrap is None else Sample.of(bootstrap, fit)
         if at is None:
@@ -157,7 +159,7 @@ class Parts:
             slopes = part.covariance.jacobian(solution.theta[part.theta])
             places = np.zeros((len(slopes), len(left), layout.blocks[f].width))
             places[:, :, part.columns] = left[:, part.columns] @ slopes
-            jacobian[:, p + part.theta.start : p + part.theta.stop] = places.reshape(len(slopes), -1).T
+            jacobian[:, p + part.theta.start : p + part.theta.stop] = places.reshape(len(slopes), len(root)).T
         jacobian[:, -1] = root / 2.0
         noise = layout.blocks[f].levels * float(np.sum((R @ np.linalg.pinv(self._z_root[f])) ** 2)) * solution.sigma**2
         draws = None if self.sample is None else np.einsum("ri,bij,rj->b", R, self.sample.omegas[f], R)

@@ -17,6 +17,7 @@ from ranef.core.solution import Solution
 from ranef.design import Array
 from ranef.fit.effects import factors
 from ranef.fit.residual_side import refuse_structured
+from ranef.fit.spanned import refuse_spanned
 from ranef.glossary import Rule
 from ranef.inference.boundary import farthest_theta
 from ranef.inference.ratios import quantile
@@ -56,6 +57,7 @@ def reliability(fit: Fit, *, level: float = 0.95) -> Table:
     Intervals hold with probability 0.95.
     """
     refuse_structured(fit, "reliability()")
+    refuse_spanned(fit, "reliability()")
     z = quantile(level)
     now = information(fit.solution)
     low, high = _limits(fit, now, z)

@@ -35,6 +35,7 @@ from ranef.fit.residual_side import refuse_structured, rho_of
 from ranef.fit.rows import needs_rows
 from ranef.inference.clusters import STACK, clusters_of, dependent, is_nested, stacks
 from ranef.inference.ddf.base import Denominator, FTest, principal
+from ranef.inference.ddf.spanned import partly
 from ranef.inference.rows import whitened_rows
 
 if TYPE_CHECKING:
@@ -253,5 +254,5 @@ def robust(fit: Fit, kind: str = "CR2", cluster: Any = None) -> Fit:
     """
     found = Robust.of(fit, kind, cluster)
     out = replace(fit, model=replace(fit.model, options=replace(fit.model.options, ddf=kind)))
-    out._denominators[kind] = found
+    out._denominators[kind] = partly(fit, found)
     return out

@@ -119,7 +119,7 @@ def _by_df(solve: Callable[[Array], Array], df: Array) -> Array:
 
 def quantile(df: Array, tail: float) -> Array:
     """Upper quantiles of t; normal where df is infinite."""
-    finite = np.isfinite(df)
+    finite = ~np.isinf(df)
     return -np.where(finite, stdtrit(np.where(finite, df, 1.0), tail), ndtri(tail))
 
 
@@ -130,7 +130,7 @@ def _tail(adjust: str, tests: Comparisons, c: Array, df: Array) -> Array:
     if adjust in ("dunnett", "mvt"):
         return tests.joint.tail(c, df)
     if adjust == "scheffe":
-        finite = np.isfinite(df)
+        finite = ~np.isinf(df)
         f = fdtrc(tests.rank, np.where(finite, df, 1.0), c**2 / tests.rank)
         return np.where(finite, f, chdtrc(tests.rank, c**2))
     single, m = _single(tests, c, df), tests.size
@@ -179,7 +179,7 @@ def _closed(p: Array) -> Array:
 
 
 def _f_quantile(rank: int, df: Array, alpha: float) -> Array:
-    finite = np.isfinite(df)
+    finite = ~np.isinf(df)
     return np.where(finite, fdtri(rank, np.where(finite, df, 1.0), 1.0 - alpha), chdtri(rank, alpha) / rank)
 
 

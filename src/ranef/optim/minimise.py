@@ -11,7 +11,7 @@ from ranef.optim.bobyqa import bobyqa
 from ranef.optim.em import em
 from ranef.optim.finish import judged
 from ranef.optim.lbfgs import lbfgs
-from ranef.optim.problem import Array, Optimum, Problem
+from ranef.optim.problem import Array, Certificate, Optimum, Problem
 from ranef.optim.search import Pool, search
 from ranef.optim.status import verdict
 from ranef.optim.trace import Progress, Stopped, Trace
@@ -29,6 +29,8 @@ def minimise(problem: Problem, *, method: str = "newton", start: Array | None = 
         raise ModelError(f"There is no optimizer {method!r}.", hint=f"Choose one of {', '.join(METHODS)}.")
     if start is not None and np.shape(start) != (problem.size,):
         raise ModelError(f"The start has shape {np.shape(start)}; this model has {problem.size} parameters.")
+    if not problem.size:
+        return _closed_form(problem)
     trace = Trace(problem, progress, problem.most)
     try:
         pool = METHODS[method](trace, None if start is None else np.array(start, dtype=float))
@@ -36,3 +38,13 @@ def minimise(problem: Problem, *, method: str = "newton", start: Array | None = 
         assert trace.best is not None
         pool = judged(Trace(problem), trace.best.theta)
     return verdict(trace, pool, method)
+
+
+def _closed_form(problem: Problem) -> Optimum:
+    """Of a problem without parameters."""
+    none = np.zeros(0)
+    value = problem.evaluate(none, 0).value
+    return Optimum(
+        none, value, "optimum", "Least squares has a closed form.", Certificate(0.0, np.inf, 0.0, 1, 1),
+        1, "least squares", (), none, np.zeros((0, 0)),
+    )  # fmt: skip

@@ -44,7 +44,7 @@ def fixed_effects(fit: Fit, level: float | None = None) -> Table:
     columns: dict[str, Any] = {"term": list(fit.params.index), "estimate": fit.params.to_numpy(), "std_error": fit.bse.to_numpy()}
     if limits is not None:
         columns |= {"conf_low": limits["conf_low"], "conf_high": limits["conf_high"]}
-    finite = bool(np.isfinite(fit.df.to_numpy()).all())
+    finite = not np.isinf(fit.df.to_numpy()).any()
     if finite:
         columns["df"] = fit.df.to_numpy()
     columns |= {"statistic": fit.tvalues.to_numpy(), "p_value": fit.pvalues.to_numpy()}

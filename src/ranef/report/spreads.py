@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ranef.covariance import STRUCTURES
+from ranef.covariance.held import Spanned
 from ranef.fit.effects import entries_of
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class Spread:
     def covariance(self, i: int, j: int) -> float:
         """The entry (i, j) of the covariance matrix."""
         correlation = 1.0 if i == j else self.correlations.get((max(i, j), min(i, j)), 0.0)
-        return correlation * self.sd[i] * self.sd[j] if self.sd[i] * self.sd[j] > 0 else 0.0
+        return 0.0 if self.sd[i] * self.sd[j] == 0 else correlation * self.sd[i] * self.sd[j]
 
 
 def spreads(fit: Fit) -> list[Spread]:
@@ -60,5 +61,6 @@ def spreads(fit: Fit) -> list[Spread]:
             pair = place[str(first)], place[str(second)]
             correlations[max(pair), min(pair)] = float(value)
         sd = tuple(float(row[-1]) for row in rows[: term.width])
-        out.append(Spread(term.group.name, term.covariance.word, term.names, sd, correlations))
+        covariance = term.covariance.inner if isinstance(term.covariance, Spanned) else term.covariance
+        out.append(Spread(term.group.name, covariance.word, term.names, sd, correlations))
     return out

@@ -197,7 +197,8 @@ def hexagonal(x: NDArray[np.float64], y: NDArray[np.float64], radius: float) -> 
 def span(*values: Numbers, margin: float = 0.05) -> tuple[float, float]:
     """The range of the values with a margin; never empty."""
     finite = [v[np.isfinite(v)] for v in (np.asarray(part, dtype=float) for part in values)]
-    low, high = min(float(v.min()) for v in finite if len(v)), max(float(v.max()) for v in finite if len(v))
+    low = min((float(v.min()) for v in finite if len(v)), default=0.0)
+    high = max((float(v.max()) for v in finite if len(v)), default=1.0)
     pad = margin * (high - low) or max(abs(low), 1.0) * margin
     return low - pad, high + pad
 

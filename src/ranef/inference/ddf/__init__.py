@@ -13,6 +13,7 @@ from ranef.inference.ddf.fixed import Asymptotic, Residual
 from ranef.inference.ddf.kenward_roger import KenwardRogerDenominator
 from ranef.inference.ddf.knapp_hartung import KnappHartung
 from ranef.inference.ddf.satterthwaite import Satterthwaite
+from ranef.inference.ddf.spanned import partly
 
 if TYPE_CHECKING:
     from ranef.fit.fit import Fit
@@ -39,7 +40,7 @@ def _robust(fit: Fit, kind: str) -> Denominator:
 
 def denominator(fit: Fit, method: str) -> Denominator:
     """The method called `method`, ready to answer for a fit. Raises ModelError where it does not apply."""
-    return _robust(fit, method) if method in ROBUST else METHODS[method](fit)
+    return partly(fit, _robust(fit, method) if method in ROBUST else METHODS[method](fit))
 
 
 __all__ = ["METHODS", "Denominator", "FTest", "denominator"]

@@ -16,6 +16,7 @@ from ranef.core.solution import Solution
 from ranef.covariance.base import Array
 from ranef.errors import Finding, ModelError
 from ranef.fit.residual_side import refuse_structured
+from ranef.fit.spanned import refuse_spanned
 from ranef.inference.profile.limits import Lower, Unreachable, model_at, reach
 from ranef.inference.profile.parameters import Axis, axes
 from ranef.inference.profile.surface import Surface
@@ -148,8 +149,9 @@ def profile(fit: Fit, level: float = 0.95, which: str | Sequence[str] | None = N
     """
     check_level(level)
     refuse_structured(fit, "profile()", "residual_parameters() has Wald intervals on suitable scales.")
+    refuse_spanned(fit, "profile()")
     criterion = replace(fit.criterion, reml=False)
-    if fit.model.design.terms:
+    if criterion.size:
         optimum = fit.optimum if not fit.reml else minimise(criterion, start=_warm(fit, criterion))
         theta = optimum.theta
     else:

@@ -124,17 +124,20 @@ def _simulated(check: Check) -> Iterator[Picture]:
 def _influence(check: Check) -> Iterator[Picture]:
     for name in [name for name in check.panels if name == "influence" or name.startswith("influence:")][:1]:
         table = check.panels[name]
-        (distance,) = _numbers(table, "cooks_distance")
-        order = np.argsort(distance, kind="stable")[-MOST_BARS:]
+        distance = np.asarray(table["cooks_distance"], dtype=float)
+        known = np.flatnonzero(np.isfinite(distance))
+        if not len(known):
+            return
+        order = known[np.argsort(distance[known], kind="stable")][-MOST_BARS:]
         levels = [str(table["level"][i]) for i in order]
         panel = Panel(
             (0.0, span(distance)[1]), (-0.7, len(order) - 0.3), "Cook's distance", "", "Influence of the levels",
-            f"The largest is {distance.max():.3g}, of {levels[-1]}.",
+            f"The largest is {distance[order[-1]]:.3g}, of {levels[-1]}.",
             height=TOP + BOTTOM + max(13 * len(order), 60), y_names=levels,
         )  # fmt: skip
         panel.intervals(np.zeros(len(order)), distance[order], range(len(order)))
         panel.points(distance[order], range(len(order)), 2.8)
-        few = f" The {len(order)} largest are shown." if len(order) < len(distance) else ""
+        few = f" The {len(order)} largest are shown." if len(order) < len(known) else ""
         yield Picture(panel.render(), f"Influence of leaving out one level at a time on the fixed effects.{few}")
 
 
