@@ -4,6 +4,7 @@ import doctest
 import re
 import runpy
 import shutil
+import sys
 import textwrap
 from importlib.util import find_spec
 from pathlib import Path
@@ -24,6 +25,7 @@ def named(page: Path) -> str:
 WITH_EXAMPLES = [page for page in PAGES if any(">>>" in block for block in BLOCK.findall(page.read_text(encoding="utf-8")))]
 
 
+@pytest.mark.filterwarnings("error:More than 20 figures")
 @pytest.mark.parametrize("page", WITH_EXAMPLES, ids=named)
 def test_examples_print_what_the_page_says(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -34,6 +36,8 @@ def test_examples_print_what_the_page_says(page, tmp_path, monkeypatch):
     result = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE).run(test, out=said.append)
     assert result.failed == 0, "".join(said)
     assert result.attempted > 0
+    if "pyplot.close" in text:
+        assert sys.modules["matplotlib.pyplot"].get_fignums() == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=named)
