@@ -157,7 +157,7 @@ def _finding(gram: Gram, one: SpannedEffects) -> Finding:
 def _spanning(gram: Gram, through: Array) -> list[str]:
     """The coefficients of the fixed effects that make these columns."""
     standard = gram.standard
-    A = standard.to_user[standard.places] @ through.T
-    size = np.abs(A) * np.abs(standard.design.X[:, standard.places]).max(axis=0)[:, None]
+    root = standard.to_user[standard.places]
+    size = np.abs(root @ through.T) / np.linalg.norm(root, axis=1, keepdims=True)  # coefficients in units of their errors
     large = np.any(size > ZERO * size.max(axis=0), axis=1)
     return [standard.design.names[j] for j, used in zip(standard.kept, large, strict=True) if used]
