@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from ranef.core.block import Block
@@ -32,8 +33,11 @@ from ranef.core.system import System
 from ranef.covariance.base import Array
 
 BUSY = 0.1  # share of entries beyond which a dense product is faster
+WIDE = 100  # columns that a set uses, beyond which it is taken by itself
+TILES = 4_000_000  # entries of S^-1 that are copied at a time
 
-Among = Callable[[Sequence[Array], Sequence[Index]], Array]  # z (n, k) and codes (n,) of each block -> (n, n)
+# z (c, n, k) and codes (c, n) of each block, for c sets of n rows -> (c, n, n)
+Among = Callable[[Sequence[Array], Sequence[Index]], Array]
 
 
 def among(engine: Engine, layout: Layout, factors: list[Array]) -> Among:
@@ -64,11 +68,12 @@ class Tiles:
 
     def __call__(self, z: Sequence[Array], codes: Sequence[Index]) -> Array:
         if len(z) == 1:
-            moved = np.einsum("nk,nkl->nl", z[0], self.tiles[0, 0][codes[0]])
-            return np.asarray((moved @ z[0].T) * (codes[0][:, None] == codes[0]))
-        out = np.zeros((len(codes[0]),) * 2)
+            moved = np.einsum("cnk,cnkl->cnl", z[0], self.tiles[0, 0][codes[0]])
+            return np.asarray((moved @ z[0].swapaxes(1, 2)) * _same(codes[0]))
+        out = np.zeros((*codes[0].shape, codes[0].shape[1]))
         for (f, g), tiles in self.tiles.items():
-            out += np.einsum("na,nmab,mb->nm", z[f], tiles[codes[f][:, None], codes[g]], z[g], optimize=True)
+            found = tiles[codes[f][:, :, None], codes[g][:, None, :]]
+            out += np.einsum("cna,cnmab,cmb->cnm", z[f], found, z[g], optimize=True)
         return out
 
 
@@ -92,41 +97,100 @@ class Eliminating:
         return cls(system, factors, state.chain, panels, inverse)
 
     def __call__(self, z: Sequence[Array], codes: Sequence[Index]) -> Array:
-        n, plan = len(codes[0]), self.system.plan
-        out, own = np.zeros((n, n)), [z[f] for f in plan.chain]
+        plan, shape = self.system.plan, codes[0].shape
+        out, own = np.zeros((*shape, shape[1])), [z[f] for f in plan.chain]
         rows, columns, values = self._dense_columns(z, codes)
         for i, done in enumerate(self.chain.stages):
             level, panel = codes[plan.chain[i]], self.panels[i]
             R = done.R[level]
-            half = np.einsum("nk,nkl->nl", own[i], R)
-            out += (half @ half.T) * (level[:, None] == level)
-            explained = np.einsum("nl,nkl->nk", half, R)
+            half = np.einsum("cnk,cnkl->cnl", own[i], R)
+            out += (half @ half.swapaxes(1, 2)) * _same(level)
+            explained = np.einsum("cnl,cnkl->cnk", half, R)
             for holder, cross in zip(done.stage.holders, done.crosses, strict=True):
-                own[holder.stage] = own[holder.stage] - np.einsum("nk,nkl->nl", explained, cross[level])
+                own[holder.stage] = own[holder.stage] - np.einsum("cnk,cnkl->cnl", explained, cross[level])
             if panel is not None:
-                row, entry = _entries(panel, level)
+                row, entry = _entries(panel, level.ravel())
                 rows.append(row)
                 columns.append(panel.pattern.columns[entry])
-                values.append(-np.einsum("ek,ek->e", explained[row], panel.values[entry]))
-        if self.inverse is None:
-            return out
-        left = csr_array(
-            (np.concatenate(values), (np.concatenate(rows), np.concatenate(columns))), shape=(n, self.system.remainder.size)
-        )
-        if left.nnz > BUSY * n * self.system.remainder.size:
-            left = left.toarray()
-        return np.asarray(out + left @ (left @ self.inverse.lower).T)
+                values.append(-np.einsum("ek,ek->e", explained.reshape(-1, explained.shape[2])[row], panel.values[entry]))
+        if self.inverse is not None:
+            left = Sets.of(*shape, np.concatenate(rows), np.concatenate(columns).astype(np.intp), np.concatenate(values))
+            left.add(out, self.inverse.lower)
+        return out
 
     def _dense_columns(self, z: Sequence[Array], codes: Sequence[Index]) -> tuple[list[Index], list[Index], list[Array]]:
         """Entries of the rows on the dense effects u = Lambda^-1 b."""
         remainder, plan = self.system.remainder, self.system.plan
         rows, columns, values = [], [], []
         for i, f in enumerate(plan.dense):
-            k = remainder.shapes[i][1]
-            rows.append(np.repeat(np.arange(len(codes[f])), k))
-            columns.append((remainder.columns(i, codes[f])[:, None] + np.arange(k)).ravel())
+            k, own = remainder.shapes[i][1], codes[f].ravel()
+            rows.append(np.repeat(np.arange(len(own)), k))
+            columns.append((remainder.columns(i, own)[:, None] + np.arange(k)).ravel())
             values.append((z[f] @ self.factors[f]).ravel())
         return rows, columns, values
+
+
+@dataclass(frozen=True, eq=False)
+class Sets:
+    """Entries of a matrix whose rows are c sets of n; each set uses few of the columns."""
+
+    count: int  # c
+    size: int  # n
+    rows: Index  # (entries,), set after set
+    values: Array
+    place: Index  # (entries,) the column, as a place in `used`
+    used: Index  # (u,) columns, set after set
+    first: Index  # (c + 1,) where the columns of each set begin
+    bounds: Index  # (c + 1,) where its entries begin
+
+    @classmethod
+    def of(cls, count: int, size: int, rows: Index, columns: Index, values: Array) -> Sets:
+        order = np.argsort(rows // size, kind="stable")
+        rows, columns, values = rows[order], columns[order], values[order]
+        width = int(columns.max(initial=0)) + 1
+        used, place = np.unique(rows // size * width + columns, return_inverse=True)
+        every = np.arange(count + 1)
+        first, bounds = np.searchsorted(used, every * width), np.searchsorted(rows, every * size)
+        return cls(count, size, rows, values, place, used % width, first, bounds)
+
+    def add(self, out: Array, inner: Array) -> None:
+        """Add left inner left' within each set to out (c, n, n); `inner` is symmetric."""
+        widths = np.diff(self.first)
+        if widths.max(initial=0) > WIDE:
+            for i in range(self.count):
+                left, columns = self._one(i, len(inner))
+                half = left @ (inner if columns is None else inner[np.ix_(columns, columns)])
+                out[i] += left @ half.T
+            return
+        step = max(1, TILES // max(int(widths.max(initial=0)) ** 2, 1))
+        for start in range(0, self.count, step):
+            some = slice(start, min(start + step, self.count))
+            together, columns = self._some(some, widths[some])
+            out[some] += together @ inner[columns[:, :, None], columns[:, None, :]] @ together.swapaxes(1, 2)
+
+    def _one(self, i: int, width: int) -> tuple[Array | csr_array, Index | None]:
+        """(n, w) entries of a set in the columns (w,) that it uses; in all of them where it uses many."""
+        at, columns = slice(self.bounds[i], self.bounds[i + 1]), self.used[self.first[i] : self.first[i + 1]]
+        every = 2 * len(columns) > width
+        place = self.used[self.place[at]] if every else self.place[at] - self.first[i]
+        shape = (self.size, width if every else len(columns))
+        left = csr_array((self.values[at], (self.rows[at] - i * self.size, place)), shape=shape)
+        return left.toarray() if left.nnz > BUSY * shape[0] * shape[1] else left, None if every else columns
+
+    def _some(self, some: slice, widths: Index) -> tuple[Array, Index]:
+        """(b, n, w) entries of some sets in the columns (b, w) that each uses."""
+        at, first, w = slice(self.bounds[some.start], self.bounds[some.stop]), self.first[some], int(widths.max(initial=0))
+        columns, own = np.zeros((len(widths), w), dtype=np.intp), np.repeat(np.arange(len(widths)), widths)
+        columns[own, np.arange(len(own)) - (first - first[0])[own]] = self.used[first[0] : self.first[some.stop]]
+        rows = self.rows[at] - some.start * self.size
+        flat = rows * w + self.place[at] - first[rows // self.size]
+        left = np.bincount(flat, weights=self.values[at], minlength=len(widths) * self.size * w)
+        return left.reshape(len(widths), self.size, w), columns
+
+
+def _same(codes: Index) -> NDArray[np.bool_]:
+    """(c, n, n) whether two rows of a set have the same code."""
+    return codes[:, :, None] == codes[:, None, :]
 
 
 def _entries(panel: Panel, levels: Index) -> tuple[Index, Index]:

@@ -13,7 +13,7 @@ from ranef.core.solution import Solution
 from ranef.inference.clusters import members
 from ranef.inference.influence import influence
 from ranef.inference.influence.deletion import Deletion
-from ranef.inference.influence.held import Held, Rest
+from ranef.inference.influence.held import Held, Rests
 from ranef.inference.parameters import of_solution
 
 
@@ -172,8 +172,10 @@ def test_the_covariance_among_rows_is_that_of_all_effects(bars: str, kind: str, 
     ZL = np.hstack(columns)
     expected = ZL @ np.linalg.solve(ZL.T @ ZL + np.eye(ZL.shape[1]), ZL.T)
     rows = np.arange(7, 90, 2)
-    found = among(criterion.engine, criterion.layout, factors)([z[rows] for z in deletion.z], [c[rows] for c in deletion.codes])
-    np.testing.assert_allclose(found, expected[np.ix_(rows, rows)], atol=1e-11)
+    covariance = among(criterion.engine, criterion.layout, factors)
+    for sets in (rows[None], rows.reshape(-1, 6), rows.reshape(-1, 3)[::-1]):
+        found = covariance([z[sets] for z in deletion.z], [c[sets] for c in deletion.codes])
+        np.testing.assert_allclose(found, [expected[np.ix_(own, own)] for own in sets], atol=1e-11)
 
 
 def test_too_many_rows_and_rows_that_alone_determine_an_effect_are_subtracted(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -187,12 +189,13 @@ def test_too_many_rows_and_rows_that_alone_determine_an_effect_are_subtracted(mo
 def test_an_interrupt_keeps_what_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
     m, calls = MODELS["crossed"](frame()), []
 
-    def stopped(self: Held, rows: np.ndarray) -> Rest | None:
-        calls.append(rows)
+    def stopped(self: Held, clusters: list[np.ndarray]) -> Rests:
+        calls.append(clusters)
         if len(calls) == 4:
             raise KeyboardInterrupt
-        return without(self, rows)
+        return without(self, clusters)
 
+    monkeypatch.setattr("ranef.inference.influence.left.TOGETHER", 10)
     without, whole = Held.without, influence(m, "g", "fixed")
     monkeypatch.setattr(Held, "without", stopped)
     found = influence(m, "g", "fixed")

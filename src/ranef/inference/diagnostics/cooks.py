@@ -57,18 +57,14 @@ def _of_groups(fit: Fit, name: str, levels: NDArray[Any], codes: Codes) -> Dista
         return Distances(name, levels, apart(fit, codes), m)
     pull, rows = pulls(fit, codes), members(codes, m)
     most = np.sort(np.argsort(-pull, kind="stable")[:FEW])
+    return Distances(name, levels[most], _deleted(fit, codes, [rows[j] for j in most]), m)
+
+
+def _deleted(fit: Fit, codes: Codes, clusters: list[Codes]) -> Array:
+    """(c,) Cook's distances with theta held; NaN where the rest does not determine the model."""
     held = Held.of(fit, codes)
-    return Distances(name, levels[most], np.array([_deleted(fit, held, rows[j]) for j in most]), m)
-
-
-def _deleted(fit: Fit, held: Held, rows: Codes) -> float:
-    """Cook's distance with theta held; NaN where the rest does not determine the model."""
-    rest = held.without(rows)
-    if rest is None:
-        return float("nan")
-    gls, r = held.gls, fit.criterion.gram.rank
-    change = gls.lower.T @ (gls.gamma - rest.gamma) * (fit.criterion.gram.standard.unit / fit.sigma)
-    return float(change @ change) / r
+    change = (held.gls.gamma - held.without(clusters).gamma) @ held.gls.lower * (fit.criterion.gram.standard.unit / fit.sigma)
+    return np.asarray(np.einsum("cr,cr->c", change, change) / fit.criterion.gram.rank)
 
 
 def pulls(fit: Fit, codes: Codes) -> Array:

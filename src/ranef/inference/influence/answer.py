@@ -16,7 +16,7 @@ from ranef.fit.points import design_points, marginal_mean, random_part, whitened
 from ranef.fit.rows import needs_rows, row_labels
 from ranef.inference.clusters import clusters_of, dependent, members
 from ranef.inference.influence.deletion import Method
-from ranef.inference.influence.left import gram_left, held_left, watched
+from ranef.inference.influence.left import Left, gram_left, held_left, watched
 from ranef.inference.influence.refits import Refits
 from ranef.inference.parameters import Names, of_solution
 from ranef.table import Table
@@ -181,16 +181,15 @@ def _groups(fit: Fit, by: Any, by_row: bool) -> tuple[str, dict[str, Any], Codes
 
 
 def _by_deletion(fit: Fit, name: str, labels: dict[str, Any], codes: Codes, method: Method, by_row: bool) -> Influence:
-    left = held_left(fit, codes) if method == "fixed" else gram_left(fit, method)
+    leave = held_left(fit, codes) if method == "fixed" else gram_left(fit, method)
     rows = members(codes, int(codes.max()) + 1)
     names, kept = Names.of(fit), list(fit.criterion.gram.standard.kept)
     p, m, full = names.fixed, len(rows), of_solution(fit.solution)
-    estimates, (ratios, logdet, theta) = np.full((m, len(names.term)), np.nan), np.full((3, m), np.nan)
-    done = 0
-    for i, found in enumerate(watched(left, rows)):
-        done += 1
-        if found is not None:
-            estimates[i], ratios[i], logdet[i], theta[i] = found.estimates, found.ratio, found.logdet, found.theta
+    left, done = Left.nothing(m, len(names.term)), 0
+    for found in watched(leave, rows):
+        left.fill(done, found)
+        done += len(found.ratio)
+    estimates, ratios, logdet, theta = left.estimates, left.ratio, left.logdet, left.theta
     covratio = ratios ** (2 * p) * np.exp(-logdet)
     change = full.estimates[0, :p] - estimates[:, :p]
     white, sigma = fit.solution.white[kept], fit.solution.sigma

@@ -12,35 +12,42 @@ docs/explanation/influence.md, eq. 1-4.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.linalg import lapack
+from numpy.typing import NDArray
+from scipy.linalg import lapack, solve_triangular
 
 from ranef.core.among import Among, among
-from ranef.core.pieces import Gls, LinAlgError
+from ranef.core.pieces import Gls
 from ranef.core.solution import Solution
 from ranef.covariance.base import Array
 from ranef.design import Codes
-from ranef.inference.clusters import groupings, is_nested
+from ranef.inference.clusters import groupings, is_nested, stacks
 from ranef.inference.influence.deletion import Deletion
 
 if TYPE_CHECKING:
     from ranef.fit.fit import Fit
 
 MOST = 1500  # rows whose covariance matrix is formed
+SMALL = 16  # order of triangles that are faster solved as any matrices all at once
 SMALLEST = 1e-8  # of a pivot of (V^-1)_II: below it eight digits are lost
 DETERMINED = 1e-10  # share of the information about a coefficient
 
 
-@dataclass(frozen=True)
-class Rest:
-    """What remains: gamma (r,), sigma relative to that of the fit, log|X'V^-1X| relative to it."""
+@dataclass(frozen=True, eq=False)
+class Rests:
+    """What remains without each of m sets of rows, NaN where the rest does not determine the model."""
 
-    gamma: Array
-    ratio: float
-    logdet: float
+    gamma: Array  # (m, r)
+    ratio: Array  # (m,) sigma relative to that of the fit
+    logdet: Array  # (m,) log|X'V^-1X| relative to it
+
+    @classmethod
+    def nothing(cls, m: int, r: int) -> Rests:
+        return cls(np.full((m, r), np.nan), *np.full((2, m), np.nan))
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,48 +80,84 @@ class Held:
         free = fit.nobs - criterion.gram.rank - 2
         return cls(deletion, gls, w, U, criterion.nu, free, criterion.scale is not None, covariance)
 
-    def without(self, rows: Codes) -> Rest | None:
-        """None where the rest does not determine the model."""
-        if len(rows) > self.free:
-            return None
-        loss = self._loss(rows)
-        if loss is None:
-            return self._subtracted(rows)
-        try:
-            gls = self.gls.moved(loss)
-        except LinAlgError:
-            return None
-        if np.any(np.square(gls.lower.diagonal()) < DETERMINED * np.square(self.gls.lower.diagonal())):
-            return None
-        return self._rest(gls, len(rows))
+    def without(self, clusters: Sequence[Codes]) -> Rests:
+        """Those of the same number of rows are left out together."""
+        out, rows = Rests.nothing(len(clusters), len(self.gls.gamma)), np.concatenate(clusters)
+        codes = np.repeat(np.arange(len(clusters)), [len(own) for own in clusters])
+        for which, places in stacks(codes, self._entries):
+            own = rows[places]
+            if own.shape[1] > self.free:
+                continue
+            loss, good = self._losses(own)
+            for i in np.flatnonzero(~good):
+                self._subtract(out, int(which[i]), own[i])
+            self._move(out, which[good], loss[good], own.shape[1])
+        return out
 
-    def _loss(self, rows: Codes) -> Array | None:
-        """(r+1, r+1) the last term of (1); None where there are too many rows, or their own covariance is too near singular."""
-        U = self.U[rows]
+    def _entries(self, n: int) -> int:
+        widths = [z.shape[1] for z in self.deletion.z]
+        return n * self.w.shape[1] if self.among is None or n > MOST else n * n * max(widths) ** 2
+
+    def _losses(self, rows: Codes) -> tuple[Array, NDArray[np.bool_]]:
+        """(c, r+1, r+1) the last term of (1) for rows (c, n), and where it is known: not of too many rows, nor where their own
+        covariance is too near singular."""
+        U, every = self.U[rows], np.ones(len(rows), dtype=bool)
         if self.among is None:
-            loss = self.w[rows].T @ U
-            return np.asarray((loss + loss.T) / 2)
-        if len(rows) > MOST:
-            return None
-        own = self.among([z[rows] for z in self.deletion.z], [codes[rows] for codes in self.deletion.codes])
-        np.negative(own, out=own)
-        own.ravel()[:: len(rows) + 1] += 1.0
-        lower, failed = lapack.dpotrf(own, lower=1, overwrite_a=1)
-        if failed or np.square(lower.diagonal()).min() < SMALLEST:
-            return None
-        half = lapack.dtrtrs(lower, U, lower=1)[0]
-        return np.asarray(half.T @ half)
+            loss = self.w[rows].swapaxes(1, 2) @ U
+            return (loss + loss.swapaxes(1, 2)) / 2, every
+        if rows.shape[1] > MOST:
+            return np.zeros((len(rows), U.shape[2], U.shape[2])), ~every
+        own = np.eye(rows.shape[1]) - self.among([z[rows] for z in self.deletion.z], [codes[rows] for codes in self.deletion.codes])
+        lower, good = roots(own)
+        good &= np.square(np.einsum("cnn->cn", lower)).min(axis=1) >= SMALLEST
+        lower[~good] = np.eye(rows.shape[1])
+        half = solved(lower, U)
+        return half.swapaxes(1, 2) @ half, good
 
-    def _subtracted(self, rows: Codes) -> Rest | None:
+    def _move(self, out: Rests, which: Codes, loss: Array, lost: int) -> None:
+        """Least squares without the rows, in the columns of `w`, of all clusters at once."""
+        r, s = len(self.gls.gamma), self.gls.pwrss
+        lower, good = roots(np.eye(r) - loss[:, :r, :r])
+        diagonal = np.einsum("crr->cr", lower)
+        good &= np.square(diagonal).min(axis=1, initial=1.0) >= DETERMINED
+        lower[~good] = np.eye(r)
+        white = solved(lower, -loss[:, :r, r:])
+        pwrss = s - loss[:, r, r] - np.einsum("crk,crk->c", white, white)
+        good &= pwrss > 0.0
+        change = solved(lower, white, transposed=True)[good, :, 0]
+        at = which[good]
+        out.gamma[at] = self.gls.gamma + (solve_triangular(self.gls.lower, change.T, lower=True, trans="T").T if r else change)
+        out.ratio[at] = 1.0 if self.known else np.sqrt(pwrss[good] / s * self.nu / (self.nu - lost))
+        out.logdet[at] = 2.0 * np.log(diagonal[good]).sum(axis=1)
+
+    def _subtract(self, out: Rests, i: int, rows: Codes) -> None:
         """From the Gram blocks of the other rows."""
         solution = self.deletion.without(rows, "fixed")
-        return None if solution is None else self._rest(solution.gls, len(rows))
-
-    def _rest(self, gls: Gls, lost: int) -> Rest | None:
-        if gls.pwrss <= 0.0:
-            return None
-        ratio = 1.0 if self.known else float(np.sqrt(gls.pwrss / self.gls.pwrss * self.nu / (self.nu - lost)))
-        return Rest(gls.gamma, ratio, gls.logdet_x - self.gls.logdet_x)
+        if solution is None or solution.gls.pwrss <= 0.0:
+            return
+        gls = solution.gls
+        out.gamma[i], out.logdet[i] = gls.gamma, gls.logdet_x - self.gls.logdet_x
+        out.ratio[i] = 1.0 if self.known else np.sqrt(gls.pwrss / self.gls.pwrss * self.nu / (self.nu - len(rows)))
 
 
-__all__ = ["Held", "Rest"]
+def roots(A: Array) -> tuple[Array, NDArray[np.bool_]]:
+    """(c, n, n) lower Cholesky factors, and of which matrices there is one."""
+    good = np.ones(len(A), dtype=bool)
+    try:
+        return np.linalg.cholesky(A), good
+    except np.linalg.LinAlgError:
+        out = np.zeros_like(A)
+        for i, one in enumerate(A):
+            lower, failed = lapack.dpotrf(one, lower=1)
+            out[i], good[i] = np.tril(lower), not failed
+        return out, good
+
+
+def solved(lower: Array, right: Array, *, transposed: bool = False) -> Array:
+    """(c, n, k) L^-1 or L'^-1 times right, of each triangle (c, n, n)."""
+    if lower.shape[1] <= SMALL:
+        return np.asarray(np.linalg.solve(lower.swapaxes(1, 2) if transposed else lower, right))
+    return np.stack([lapack.dtrtrs(one, own, lower=1, trans=int(transposed))[0] for one, own in zip(lower, right, strict=True)])
+
+
+__all__ = ["Held", "Rests"]
