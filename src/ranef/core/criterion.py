@@ -194,6 +194,17 @@ class Criterion:
         d = pieces.logdet_u + misfit + self.constant
         return d + pieces.gls.logdet_x if self.reml else d
 
+    def values(self, logdet: Array, W: Array) -> Array:
+        """(b,) the criterion from (b,) log|V| and (b, r+1, r+1) [X y]'V^-1[X y]. Raises LinAlgError where there is no misfit."""
+        roots = np.diagonal(np.linalg.cholesky(W), axis1=1, axis2=2)
+        s, logdet_x = np.square(roots[:, -1]), 2.0 * np.log(roots[:, :-1]).sum(axis=1)
+        if self.scale is None:
+            misfit = self.nu * (1.0 + np.log(2.0 * math.pi * s / self.nu))
+        else:
+            misfit = self.nu * math.log(2.0 * math.pi * self.scale**2) + s / self.scale**2
+        d = logdet + misfit + self.constant
+        return np.asarray(d + logdet_x if self.reml else d)
+
     def pieces(self, theta: Array, order: int) -> Pieces:
         factors = self.layout.factors(theta)
         engine = self.engine_at(theta)
@@ -284,6 +295,9 @@ class Criterion:
 
     def rivals(self) -> Iterator[Array]:
         return begin.rivals(self)
+
+    def profile(self, at: Evaluation) -> list[Evaluation] | None:
+        return begin.profile(self, at)
 
     def canonical(self, theta: Array) -> Array:
         if self.residual is None:

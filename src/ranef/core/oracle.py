@@ -74,6 +74,9 @@ class OracleProblem:
     def unimodal(self) -> bool:
         return False
 
+    def profile(self, at: Evaluation) -> None:
+        return None
+
     def closed_form(self) -> None:
         return None
 

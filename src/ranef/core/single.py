@@ -164,6 +164,13 @@ class Single:
             return Pieces(logdet, gls, t, F)
         return Pieces(logdet, gls, t, F, *self._second(M, B))
 
+    def single_effects(self, sizes: Array) -> tuple[Array, Array]:
+        """(b,) log|V| and (b, r+1, r+1) [X y]'V^-1[X y] at standard deviations (b,) of one effect for each level."""
+        K = 1.0 + np.square(sizes[:, None] * self.lower[:, 0, 0])
+        rows = self.E[:, 0]
+        weighted = rows / K[:, self.pattern, None]
+        return np.log(K) @ self.count, self.rest + weighted.swapaxes(1, 2) @ rows
+
     def saturated(self) -> Array:
         """(r+1, r+1) what the random columns leave of [X y]'[X y]."""
         return self.rest

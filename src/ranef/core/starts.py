@@ -18,10 +18,12 @@ from ranef.core.mivque import mivque_start
 from ranef.core.pieces import LinAlgError
 from ranef.core.residual.start import residual_starts
 from ranef.core.scoring import scoring_start
+from ranef.core.single import Single
 from ranef.covariance.base import Array
 from ranef.covariance.scaled import Scaled
 from ranef.optim import minimise
 from ranef.optim.newton import propose
+from ranef.optim.problem import Evaluation
 
 if TYPE_CHECKING:
     from ranef.core.block import Block
@@ -31,6 +33,7 @@ DEAR = 1e8  # floating-point operations of an evaluation, beyond which few start
 FEW_STARTS = 8  # candidates for residual parameters from which a search begins anew
 RIVALS = 5  # the same, where the first start and its multiples agree
 RANGES, SIGNS = 0.95, 0.2  # differences of logarithms of ranges, and of Fisher's z, between such candidates
+SIZES = np.append(0.0, np.geomspace(1e-3, 1e3, 19))  # standard deviations at which the criterion of a single one is looked at
 SHORT = 0.5  # a step with estimated traces that is longer than this share of theta is not taken
 FAR = 25.0  # a decrement after which the next one is not yet small enough for one exact step
 
@@ -117,6 +120,24 @@ def starts(criterion: Criterion) -> Iterator[Array]:
         return
     for size in (1.0, 0.1, 10.0, 0.01, 100.0):
         yield criterion.layout.multiple(size)
+
+
+def profile(criterion: Criterion, at: Evaluation) -> list[Evaluation] | None:
+    """The criterion of a single random intercept or slope at standard deviations over six orders of magnitude, all at once."""
+    engine = criterion.engine
+    if (
+        criterion.residual is not None
+        or criterion.size > 1
+        or not isinstance(engine, Single)
+        or criterion.layout.blocks[0].width > 1
+    ):
+        return None
+    sizes = np.sort(np.append(SIZES, np.abs(at.theta)))
+    try:
+        values = criterion.values(*engine.single_effects(sizes))
+    except LinAlgError:
+        return None
+    return [at if size == abs(at.theta[0]) else Evaluation(np.array([size]), value) for size, value in zip(sizes, values.tolist())]
 
 
 def rivals(criterion: Criterion) -> Iterator[Array]:

@@ -90,6 +90,10 @@ class Problem(Protocol):
         """Starts from which optima are looked for although the first ones agree, where terms compete for the same variation."""
         ...
 
+    def profile(self, at: Evaluation) -> list[Evaluation] | None:
+        """Values over orders of magnitude by ascending size, with `at` among them; where theta is a single size, and cheap."""
+        ...
+
     def evaluate(self, theta: Array, order: int) -> Evaluation:
         """order 0: value; 1: and gradient; 2: and Hessian, or average information where that is dear; 3: the Hessian if at all."""
         ...

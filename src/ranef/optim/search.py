@@ -102,13 +102,26 @@ def search(trace: Trace, start: Array | None) -> Pool:
     if pool.optima and (start is not None or problem.unimodal or problem.effort > AFFORDABLE):
         return pool
     doubtful = not pool.optima
-    for size in PROBES if doubtful or problem.effort <= CHEAP else ():
-        doubtful |= pool.explore(trace, multiple(problem, size), "probe")
+    for theta in _probes(trace, pool) if doubtful or problem.effort <= CHEAP else ():
+        doubtful |= pool.explore(trace, theta, "probe")
     for theta in problem.rivals():
         doubtful |= pool.explore(trace, theta, "probe")
     if doubtful or (problem.rugged and problem.effort <= CHEAP):
         _look_everywhere(trace, pool, PATIENCE if doubtful else GLANCE)
     return pool
+
+
+def _probes(trace: Trace, pool: Pool) -> list[Array]:
+    """Starts that would show another optimum: a large and a small one, or the other valleys of all there is to see."""
+    problem = trace.problem
+    profile = problem.profile(pool.optima[0].at) if pool.optima else None
+    if profile is None:
+        return [multiple(problem, size) for size in PROBES]
+    for at in profile:
+        trace.write(at, "profile")
+    values = np.array([np.inf, *(at.value for at in profile), np.inf])
+    valleys = (values[1:-1] < values[:-2]) & (values[1:-1] < values[2:])
+    return [at.theta for at, valley in zip(profile, valleys, strict=True) if valley and at is not pool.optima[0].at]
 
 
 def _look_everywhere(trace: Trace, pool: Pool, patience: int) -> None:

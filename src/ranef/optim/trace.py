@@ -32,10 +32,13 @@ class Trace:
 
     def evaluate(self, theta: Array, order: int, note: str = "") -> Evaluation:
         """Raises Stopped when the caller wants no more."""
-        at = self.problem.evaluate(theta, order)
+        return self.write(self.problem.evaluate(theta, order), note)
+
+    def write(self, at: Evaluation, note: str) -> Evaluation:
+        """The same for an evaluation that has been made."""
         self.evaluations += 1
         gradient = None if at.gradient is None else largest(at.gradient)
-        step = Step(self.evaluations, tuple(theta.tolist()), at.value, gradient, note)
+        step = Step(self.evaluations, tuple(at.theta.tolist()), at.value, gradient, note)
         self.path.append(step)
         if self.best is None or at.value < self.best.value:
             self.best = at

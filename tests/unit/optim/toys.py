@@ -38,6 +38,9 @@ class Toy:
     def blocks(self) -> tuple[tuple[slice, Covariance], ...]:
         return ((slice(0, self.size), Diagonal(self.size)),)
 
+    def profile(self, at: Evaluation) -> None:
+        return None
+
     def closed_form(self) -> None:
         return None
 
