@@ -114,8 +114,8 @@ class Eliminating:
                 columns.append(panel.pattern.columns[entry])
                 values.append(-np.einsum("ek,ek->e", explained.reshape(-1, explained.shape[2])[row], panel.values[entry]))
         if self.inverse is not None:
-            left = Sets.of(*shape, np.concatenate(rows), np.concatenate(columns).astype(np.intp), np.concatenate(values))
-            left.add(out, self.inverse.lower)
+            entries = (np.concatenate(rows), np.concatenate(columns).astype(np.intp), np.concatenate(values))
+            Sets.of(shape[0], shape[1], *entries).add(out, self.inverse.lower)
         return out
 
     def _dense_columns(self, z: Sequence[Array], codes: Sequence[Index]) -> tuple[list[Index], list[Index], list[Array]]:
@@ -185,7 +185,7 @@ class Sets:
         rows = self.rows[at] - some.start * self.size
         flat = rows * w + self.place[at] - first[rows // self.size]
         left = np.bincount(flat, weights=self.values[at], minlength=len(widths) * self.size * w)
-        return left.reshape(len(widths), self.size, w), columns
+        return np.asarray(left.reshape(len(widths), self.size, w), dtype=np.float64), columns
 
 
 def _same(codes: Index) -> NDArray[np.bool_]:

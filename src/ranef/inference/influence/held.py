@@ -144,7 +144,7 @@ def roots(A: Array) -> tuple[Array, NDArray[np.bool_]]:
     """(c, n, n) lower Cholesky factors, and of which matrices there is one."""
     good = np.ones(len(A), dtype=bool)
     try:
-        return np.linalg.cholesky(A), good
+        return np.asarray(np.linalg.cholesky(A), dtype=np.float64), good
     except np.linalg.LinAlgError:
         out = np.zeros_like(A)
         for i, one in enumerate(A):
