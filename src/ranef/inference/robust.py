@@ -34,7 +34,7 @@ from ranef.fit.points import Points, design_points
 from ranef.fit.residual_side import refuse_structured, rho_of
 from ranef.fit.rows import needs_rows
 from ranef.inference.clusters import STACK, clusters_of, dependent, is_nested, stacks
-from ranef.inference.ddf.base import Denominator, FTest, principal
+from ranef.inference.ddf.base import Denominator, FTest
 from ranef.inference.ddf.spanned import partly
 from ranef.inference.rows import whitened_rows
 
@@ -43,7 +43,8 @@ if TYPE_CHECKING:
 
 KINDS = ("CR0", "CR1", "CR2", "CR3")
 LARGE = 64  # rows of a cluster from which the rotation pays
-NULL = 1e-10  # an eigenvalue of B below this share of the largest is zero
+NOTHING = 1e-8  # of the variance that the model says: what rounding leaves of none
+NULL = 1e-10  # an eigenvalue below this share of those of a cluster that nothing was fitted to is zero
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,36 +92,42 @@ class Robust(Denominator):
         return half.T @ half
 
     def df(self, L: Array) -> Array:
-        """(c,) Satterthwaite's, of each row."""
+        """(c,) Satterthwaite's, of each row; NaN where the data do not tell a robust variance."""
         out = []
         for row in L @ self.fit.solution.white:
             a = np.einsum("i,cij,j->c", row, self.own, row)
             B = np.einsum("i,cij->cj", row, self.shared)
             trace = float(np.sum(a) - np.sum(B**2))
-            out.append(trace**2 / _second_trace(a[:, None, None], B[:, None, :]))
+            told = trace > NOTHING * float(row @ row)  # not where the clusters' residuals are zero whatever the response
+            out.append(trace**2 / _second_trace(a[:, None, None], B[:, None, :]) if told else np.nan)
         return np.array(out)
 
     def test(self, L: Array, value: Array) -> FTest:
         """Hotelling's T^2 with eta from the variances of the covariance estimate."""
-        difference = L @ self.fit.solution.beta - value
-        values, vectors = principal(L @ self.vcov @ L.T, difference)
-        q = len(values)
+        independent, difference = self.independent(L, value)
+        q, rows = len(independent), independent @ self.fit.solution.white
         if not q:
             return FTest(float("nan"), 0, float("nan"))
-        wald = float(np.mean((vectors.T @ difference) ** 2 / values))
+        vectors, values, _ = np.linalg.svd(rows @ self.scores.T, full_matrices=False)
+        if len(values) < q or values[-1] <= NOTHING * max(values[0], 1.0):  # the model's variances are one
+            return FTest(float("nan"), q, float("nan"))
+        wald = float(np.mean((vectors.T @ difference / values) ** 2))
         if q == 1:
-            return FTest(wald, 1, float(self.df(vectors.T @ L)[0]))
-        eta = self._eta(vectors.T @ L @ self.fit.solution.white)
+            return FTest(wald, 1, float(self.df(independent)[0]))
+        eta = self._eta(rows)
         den = eta - q + 1.0
         return FTest(wald, q, den, den / eta) if den > 0 else FTest(float("nan"), q, float("nan"))
 
     def _eta(self, rows: Array) -> float:
-        """q (q + 1) over the summed variances of the elements of the estimate, standardised by its expectation."""
+        """q (q + 1) over the summed variances of the elements of the estimate, standardised by its expectation; zero where the
+        clusters are too few to tell."""
         a = rows @ self.own @ rows.T
         B = rows @ self.shared
         expected = a.sum(axis=0) - np.einsum("cqr,csr->qs", B, B)
-        root = np.linalg.inv(np.linalg.cholesky(expected))
         q = len(rows)
+        if np.linalg.eigvalsh(expected)[0] <= NOTHING * float(np.mean(rows**2) * rows.shape[1]):
+            return 0.0
+        root = np.linalg.inv(np.linalg.cholesky(expected))
         return q * (q + 1) / _variances(root @ a @ root.T, root @ B)
 
 
@@ -218,13 +225,18 @@ def _adjustment(kind: str, X: Array, V: Array) -> Array:
         return np.broadcast_to(np.eye(n), V.shape)
     R = V - X @ np.swapaxes(X, 1, 2)
     if kind == "CR3":
-        return V @ np.linalg.pinv(R, rcond=NULL, hermitian=True)
+        return V @ _power(R, V, -1.0)
     D = np.swapaxes(np.linalg.cholesky(V), 1, 2)
-    values, vectors = np.linalg.eigh(D @ R @ np.swapaxes(D, 1, 2))
-    live = values > NULL * values[:, -1:]
-    power = np.where(live, 1.0 / np.sqrt(np.where(live, values, 1.0)), 0.0)
-    inner = (vectors * power[:, None, :]) @ np.swapaxes(vectors, 1, 2)
-    return np.swapaxes(D, 1, 2) @ inner @ D
+    back = np.swapaxes(D, 1, 2)
+    return back @ _power(D @ R @ back, D @ V @ back, -0.5) @ D
+
+
+def _power(B: Array, whole: Array, exponent: float) -> Array:
+    """(c, n, n) powers of symmetric matrices, where they are not zero beside `whole`, of which they are what the fit leaves."""
+    values, vectors = np.linalg.eigh(B)
+    live = values > NULL * np.trace(whole, axis1=1, axis2=2)[:, None]
+    power = np.where(live, np.where(live, values, 1.0) ** exponent, 0.0)
+    return (vectors * power[:, None, :]) @ np.swapaxes(vectors, 1, 2)
 
 
 @checked

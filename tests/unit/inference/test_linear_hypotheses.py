@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tests.unit.inference.examples import crossed
 
 import ranef
+from ranef.inference.ddf.base import principal
 from ranef.inference.hypothesis import hypothesis
 from ranef.inference.linear_text import read_hypotheses
 
@@ -218,3 +219,26 @@ def test_dropped_coefficients_cannot_be_tested() -> None:
     m = ranef.lmm("y ~ x + z + (1 | g)", data)
     with pytest.raises(ranef.FormulaError, match="no coefficient 'z'"):
         m.test("z")
+
+
+def test_hypotheses_that_rounding_could_not_tell_apart_as_covariances() -> None:
+    """The line at 0 and at 1, a thousand standard deviations away: together they say that all coefficients are zero."""
+    rng = np.random.default_rng(4)
+    z = rng.normal(size=20)
+    y = 0.3 + z + rng.normal(size=20)
+    m = ranef.lm("y ~ x", pd.DataFrame({"y": y, "x": 1e3 + z}))
+    centred = z - z.mean()
+    explained = 20 * y.mean() ** 2 + (centred @ y) ** 2 / (centred @ centred)
+    noise = (y @ y - explained) / 18
+    found = m.test(["(Intercept) = 0", "(Intercept) + x = 0"], joint=True)
+    assert found["num_df"][0] == 2
+    assert found["statistic"][0] == pytest.approx(explained / noise / 2, rel=1e-6)
+
+
+def test_uncorrelated_combinations_of_nearly_equal_contrasts() -> None:
+    root = np.array([[1.0, 0.0], [1.0, 1e-6]])
+    difference = root @ np.array([1.0, 2.0])
+    values, vectors = principal(root, difference)
+    assert np.sum((vectors.T @ difference) ** 2 / values) == pytest.approx(5.0, rel=1e-8)
+    with pytest.raises(ranef.ModelError, match="contradict"):
+        principal(np.array([[1.0, 0.0], [1.0, 0.0]]), np.array([1.0, 2.0]))

@@ -168,3 +168,28 @@ def test_refusals() -> None:
         robust(MODELS["regression"](d), "CR1", "town")
     with pytest.raises(ranef.ModelError, match="one cluster"):
         robust(MODELS["regression"](d), "CR1", np.zeros(len(d)))
+
+
+@pytest.mark.parametrize("kind", ["CR0", "CR2", "CR3"])
+def test_a_cluster_that_is_fitted_exactly_says_nothing(kind: str) -> None:
+    rng = np.random.default_rng(8)
+    data = pd.DataFrame({"x": rng.normal(size=40), "g": np.repeat(np.arange(8), 5).astype(str), "f": "0"})
+    data["y"] = data["x"] + rng.normal(size=8)[data["g"].astype(int)] + rng.normal(size=40)
+    data.loc[:4, "f"] = list("12345")
+    whole = ranef.robust(ranef.lm("y ~ x + f", data), kind, "g")
+    others = ranef.robust(ranef.lm("y ~ x", data[5:]), kind, "g")
+    assert whole.bse["x"] == pytest.approx(others.bse["x"], rel=1e-8)
+    assert whole.df["x"] == pytest.approx(others.df["x"], rel=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["CR0", "CR1", "CR2", "CR3"])
+def test_no_test_where_the_clusters_do_not_tell(kind: str) -> None:
+    """Means of the clusters themselves have no residuals, and more hypotheses than clusters no covariance of full rank."""
+    rng = np.random.default_rng(9)
+    data = pd.DataFrame({"g": np.repeat(np.arange(4), 6).astype(str), "a": np.tile(list("pqrstu"), 4), "y": rng.normal(size=24)})
+    own = ranef.robust(ranef.lm("y ~ g", data), kind, "g")
+    assert own.pvalues.isna().all()
+    assert np.isnan(own.conf_int()["conf_low"]).all()
+    many = ranef.robust(ranef.lm("y ~ a", data), kind, "g").anova()
+    assert many["num_df"][0] == 5
+    assert np.isnan(many["p_value"][0])

@@ -17,7 +17,8 @@ from ranef.errors import ModelError
 if TYPE_CHECKING:
     from ranef.fit.fit import Fit
 
-NONE = 1e-10  # an eigenvalue below this share of the largest belongs to a combination that is tested twice
+NONE = 1e-8  # a standard deviation below this share of the largest belongs to a combination that is tested twice
+ALIKE = 1e-10  # an eigenvalue of a covariance below this share of the largest is rounding
 CONTRADICTION = 1e-6
 
 
@@ -66,32 +67,52 @@ class Denominator(ABC):
 
     def test(self, L: Array, value: Array) -> FTest:
         """The F test of L beta = value. Raises ModelError where the rows contradict each other."""
-        spread, difference = L @ self.vcov @ L.T, L @ self.fit.solution.beta - value
-        values, vectors = principal(spread, difference)
+        root, difference = self.root(L), L @ self.fit.solution.beta - value
+        values, vectors = principal(root, difference)
         if not len(values):
             return FTest(float("nan"), 0, float("nan"))
         along = vectors.T @ difference
-        return FTest(float(np.mean(along**2 / values)), len(values), self.joint_df(axes(spread, vectors).T @ L))
+        return FTest(float(np.mean(along**2 / values)), len(values), self.joint_df(axes(root @ root.T, vectors).T @ L))
+
+    def root(self, L: Array) -> Array:
+        """(c, r) R with R R' = Var(L beta), by the covariance that the model says."""
+        return self.fit.solution.sigma * (L @ self.fit.solution.white)
+
+    def independent(self, L: Array, value: Array) -> tuple[Array, Array]:
+        """The same hypothesis by rows (q, p) that are uncorrelated and have variance one, and how far (q,) it is from them."""
+        difference = L @ self.fit.solution.beta - value
+        values, vectors = principal(self.root(L), difference)
+        rows = vectors / np.sqrt(values)
+        return rows.T @ L, rows.T @ difference
 
 
-def principal(spread: Array, difference: Array) -> tuple[Array, Array]:
+def principal(root: Array, difference: Array) -> tuple[Array, Array]:
     """Variances (q,) of the uncorrelated combinations (c, q) of contrasts in units of their standard errors, where there are any.
 
-    Raises ModelError when a combination without variance is asked to differ from what it is.
+    `root` is a root of their covariance and not the covariance itself, so that no digits are lost by squaring. Raises ModelError
+    when a combination without variance is asked to differ from what it is.
     """
-    se = np.sqrt(np.maximum(np.diag(spread), 0.0))
+    if not root.size:
+        return np.zeros(0), np.zeros((len(root), 0))
+    se = np.linalg.norm(root, axis=1)
     unit = np.divide(1.0, se, out=np.zeros(len(se)), where=se > 0)
-    values, vectors = np.linalg.eigh((spread + spread.T) / 2 * np.outer(unit, unit))
-    live = values > NONE * max(values[-1], 0.0) if len(values) else np.zeros(0, dtype=bool)
+    lower: Array = np.asarray(np.linalg.qr((root * unit[:, None]).T, mode="r")).T
+    vectors, values, _ = np.linalg.svd(lower)
+    values = np.concatenate([values, np.zeros(len(root) - len(values))])[::-1]
+    vectors = vectors[:, ::-1]
+    live = values > NONE * values[-1]
     scaled = np.where(se > 0, difference * unit, difference)
     size = float(np.abs(scaled).max(initial=0.0))
     if np.any(np.abs(vectors[:, ~live].T @ scaled) > CONTRADICTION * size):
-        raise ModelError("The hypotheses contradict each other: a combination of the rows of L is the same, but not of the values.")
-    return values[live], vectors[:, live] * unit[:, None]
+        raise ModelError(
+            "The hypotheses contradict each other: a combination of the rows of L is the same, but not of the values.",
+            hint="Where they should not, a covariate lies so far from zero beside its spread that rounding decides: centre it.",
+        )
+    return values[live] ** 2, vectors[:, live] * unit[:, None]
 
 
 def axes(spread: Array, vectors: Array) -> Array:
     """(c, q) the principal axes of the covariance in its own units, as lmerTest has them; `vectors` where units differ too much."""
     values, found = np.linalg.eigh((spread + spread.T) / 2)
     q = vectors.shape[1]
-    return found[:, -q:] if values[-q] > NONE * values[-1] else vectors
+    return found[:, -q:] if values[-q] > ALIKE * values[-1] else vectors

@@ -15,7 +15,7 @@ from ranef.core.kenward_roger import Information, KenwardRoger
 from ranef.covariance.base import Array
 from ranef.errors import ModelError
 from ranef.fit.fit import Fit
-from ranef.inference.ddf.base import Denominator, FTest, principal
+from ranef.inference.ddf.base import Denominator, FTest
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,8 +57,7 @@ class KenwardRogerDenominator(Denominator):
         return self.adjusted.df(self.fit.solution, L)
 
     def test(self, L: Array, value: Array) -> FTest:
-        difference = L @ self.fit.solution.beta - value
-        values, _ = principal(L @ self.fit.solution.vcov @ L.T, difference)
-        if not len(values):
+        rows, difference = self.independent(L, value)
+        if not len(rows):
             return FTest(np.nan, 0, np.nan)
-        return FTest(*self.adjusted.test(self.fit.solution, L, value))
+        return FTest(*self.adjusted.test(self.fit.solution, rows, rows @ self.fit.solution.beta - difference))

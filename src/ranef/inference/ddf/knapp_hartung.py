@@ -42,3 +42,6 @@ class KnappHartung(Residual):
     @property
     def vcov(self) -> Array:
         return self.factor * self.fit.solution.vcov
+
+    def root(self, L: Array) -> Array:
+        return self.factor**0.5 * super().root(L)
