@@ -210,7 +210,7 @@ def numeric_group(design: Design, group: Grouping) -> list[Finding]:
     """
     if len(group.variables) > 1 or not isinstance(group.levels[0], float | int) or isinstance(group.levels[0], bool):
         return []
-    fractions = group.size > MANY_FRACTIONS and any(float(level) % 1.0 for level in group.levels)
+    fractions = group.size > MANY_FRACTIONS and bool(np.any(np.asarray(group.levels, dtype=float) % 1.0))
     if not fractions and not (group.name in design.names and 2 * group.size > design.nobs):
         return []
     return [

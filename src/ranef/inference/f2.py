@@ -65,8 +65,9 @@ def f2(fit: Fit, reduced: Fit | str, *, level: float = 0.95, n: int = 200, seed:
         raise ModelError(
             f"The reduced model has {reduced.npar} parameters and the other {fit.npar}.", hint="Give the larger model first."
         )
-    found = _f2(fit, reduced)
-    draws = together(fit, reduced, _f2, n, seed)
+    larger, smaller = Parts.of(fit), Parts.of(reduced)
+    found = _f2(larger, smaller)
+    draws = together(fit, reduced, lambda one, other: _f2(larger.of_refit(one), smaller.of_refit(other)), n, seed)
     low, high = percentiles(draws.values, level)
     columns = {"quantity": list(QUANTITIES), "estimate": found, "conf_low": low, "conf_high": high}
     return _table(columns, fit, (_formulas(fit, reduced), limits_note(draws)), level if n else None)
@@ -96,15 +97,14 @@ def _formulas(fit: Fit, reduced: Fit) -> str:
     return f"{fit.formula}  against  {reduced.formula}."
 
 
-def _f2(fit: Fit, reduced: Fit) -> Array:
+def _f2(larger: Parts, smaller: Parts) -> Array:
     """By `QUANTITIES`."""
-    (full_fixed, full_random, full_residual), (fixed, random, residual) = _variances(fit), _variances(reduced)
+    (full_fixed, full_random, full_residual), (fixed, random, residual) = _variances(larger), _variances(smaller)
     full, total = full_fixed + full_random + full_residual, fixed + random + residual
     marginal = (full_fixed / full - fixed / total) / (1.0 - full_fixed / full)
     conditional = (residual / total - full_residual / full) / (full_residual / full)
     return np.array([marginal, conditional, (residual - full_residual) / full_residual])
 
 
-def _variances(fit: Fit) -> tuple[float, float, float]:
-    parts = Parts.of(fit)
+def _variances(parts: Parts) -> tuple[float, float, float]:
     return parts.fixed.variance, parts.all_random.variance, parts.residual.variance

@@ -97,6 +97,13 @@ class Parts:
             return cls(fit, points.X, points.z, sample)
         return cls(fit, *_rows_at(fit, at), sample)
 
+    def of_refit(self, fit: Fit) -> Parts:
+        """The parts of the same model fitted to another response: what the rows say is not computed again."""
+        out = Parts(fit, self.X, self.z)
+        shared = {"_fixed_root": self._fixed_root, "_random_roots": self._random_roots, "_z_root": self._z_root}
+        out.__dict__.update(shared)
+        return out
+
     @property
     def note(self) -> str:
         """Where the intervals come from."""
@@ -129,7 +136,11 @@ class Parts:
     @cached_property
     def fixed(self) -> Part:
         """The variance of X beta over the rows, with the divisor n - 1."""
-        return self.fixed_part(root_of_covariance(self.X))
+        return self.fixed_part(self._fixed_root)
+
+    @cached_property
+    def _fixed_root(self) -> Array:
+        return root_of_covariance(self.X)
 
     def fixed_part(self, R: Array) -> Part:
         """|R beta|^2, for R (r, p)."""
@@ -142,7 +153,12 @@ class Parts:
     @cached_property
     def random(self) -> tuple[Part, ...]:
         """By grouping factor, the mean variance of z'b over the rows."""
-        return tuple(self.random_part(f, np.linalg.qr(z, mode="r") / np.sqrt(len(z))) for f, z in enumerate(self.z))
+        return tuple(self.random_part(f, R) for f, R in enumerate(self._random_roots))
+
+    @cached_property
+    def _random_roots(self) -> list[Array]:
+        """By grouping factor R with R'R the mean of zz' over the rows."""
+        return [np.asarray(np.linalg.qr(z, mode="r")) / np.sqrt(len(z)) for z in self.z]
 
     def column_part(self, f: int, column: int) -> Part:
         """The variance of one random effect of the grouping factor f, on the scale of its coefficient."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,10 @@ import numpy as np
 
 from ranef.design import Array
 from ranef.errors import ModelError, RanefError
+from ranef.fit.rows import needs_rows
+from ranef.fit.simulate import responses_of
 from ranef.inference.ratios import quantile
+from ranef.progress import Meter
 
 if TYPE_CHECKING:
     from ranef.fit.fit import Fit
@@ -31,16 +35,14 @@ class Draws:
 def together(first: Fit, second: Fit, statistic: Statistic, n: int, seed: int) -> Draws:
     """Both models refitted to data from the one with more parameters."""
     larger = first if first.npar >= second.npar else second
-    responses = _responses(larger, n, seed)
-    return Draws(
-        _values(lambda i: statistic(first.refit(responses[i]), second.refit(responses[i])), n, statistic(first, second)), seed
-    )
+    pairs = ((y, y) for y in _responses(larger, n, seed))
+    return _draws(pairs, first, second, statistic, n, seed)
 
 
 def apart(first: Fit, second: Fit, statistic: Statistic, n: int, seed: int) -> Draws:
     """Each model refitted to data of its own: they were fitted to different rows."""
-    left, right = _responses(first, n, seed), _responses(second, n, seed + 1)
-    return Draws(_values(lambda i: statistic(first.refit(left[i]), second.refit(right[i])), n, statistic(first, second)), seed)
+    pairs = zip(_responses(first, n, seed), _responses(second, n, seed + 1), strict=True)
+    return _draws(pairs, first, second, statistic, n, seed)
 
 
 def percentiles(draws: Array, level: float) -> tuple[Array, Array]:
@@ -60,22 +62,22 @@ def limits_note(draws: Draws) -> str:
     return f"Intervals are percentiles of a parametric bootstrap ({made})."
 
 
-def _responses(fit: Fit, n: int, seed: int) -> Array:
-    """(n, rows)."""
+def _responses(fit: Fit, n: int, seed: int) -> Iterator[Array]:
+    """n responses (rows,), made when they are asked for: those of `simulate`."""
     if n < 0 or int(n) != n:
         raise ModelError(f"n={n!r} must be a number of refits, or 0 for none.")
-    if n == 0:
-        return np.zeros((0, fit.nobs))
-    simulated = fit.simulate(n, seed=seed)
-    names = simulated.keys() if isinstance(simulated, dict) else getattr(simulated, "column_names", None) or simulated.columns
-    return np.array([np.asarray(simulated[name]) for name in names])
+    needs_rows(fit, "simulate()")
+    draw, rng = responses_of(fit, "new"), np.random.default_rng(seed)
+    return (draw(rng) for _ in range(n))
 
 
-def _values(draw: Callable[[int], Array], n: int, like: Array) -> Array:
-    out = np.full((n, len(like)), np.nan)
-    for i in range(n):
-        try:
-            out[i] = draw(i)
-        except RanefError:
-            continue
-    return out
+def _draws(pairs: Iterable[tuple[Array, Array]], first: Fit, second: Fit, statistic: Statistic, n: int, seed: int) -> Draws:
+    out, meter = np.full((n, len(statistic(first, second))), np.nan), Meter("intervals", "pairs of refits", n)
+    try:
+        for i, (left, right) in enumerate(pairs):
+            meter.show(i)
+            with suppress(RanefError):
+                out[i] = statistic(first.refit(left), second.refit(right))
+    finally:
+        meter.close()
+    return Draws(out, seed)
