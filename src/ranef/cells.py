@@ -45,7 +45,7 @@ def shown(columns: Mapping[str, Values], rules: Mapping[str, Rule] = MappingProx
     `rules` are those of the table, before those of the glossary.
     """
     found = {name: rule_of(name, values, rules) for name, values in columns.items()}
-    errors = _errors(columns) if all(found.get(name, "estimate") in ("estimate", "row") for name in ERRORS) else None
+    errors = _errors(columns) if all(found.get(name, "estimate") in ("estimate", "row", "even") for name in ERRORS) else None
     return {name: _column(found[name], values, errors) for name, values in columns.items()}
 
 
@@ -119,6 +119,8 @@ def _column(rule: Rule, values: Values, errors: list[float] | None) -> list[str]
         texts = _scaled(numbers, errors or numbers)
     elif rule == "row":
         texts = [_scaled([x], [error])[0] for x, error in zip(numbers, errors or numbers, strict=True)]
+    elif rule == "even":
+        texts = _evenly(numbers, errors or numbers)
     elif rule == "own":
         texts = [_one(x, _places([x])) if _places([x]) <= DIGITS else _scaled([x], [x])[0] for x in numbers]
     elif rule == "size" or (rule == "given" and _places(numbers) > DIGITS):
@@ -158,6 +160,14 @@ def _scaled(numbers: Sequence[float], scales: Sequence[float]) -> list[str]:
     decimals = _decimals(min(sizes)) if sizes else 1
     common = biggest < 10 ** (WIDEST - 1) and decimals <= WIDEST and len(f"{biggest:.0f}") + decimals <= WIDEST + 2
     return [_one(x, decimals if common else _own(x, scale)) for x, scale in zip(numbers, scales, strict=True)]
+
+
+def _evenly(numbers: Sequence[float], scales: Sequence[float]) -> list[str]:
+    """Numbers with the decimals of their rows; rows that differ by one decimal only have those of the shortest."""
+    rows = [_own(x, scale) for x, scale in zip(numbers, scales, strict=True)]
+    known = {decimals for decimals, x in zip(rows, numbers, strict=True) if decimals is not None and math.isfinite(x)}
+    alike = None not in rows and len(known) == 2 and max(known) - min(known) == 1
+    return [_one(x, min(known) if alike else decimals) for x, decimals in zip(numbers, rows, strict=True)]
 
 
 def _own(value: float, scale: float) -> int | None:

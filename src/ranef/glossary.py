@@ -9,13 +9,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Rule = Literal["text", "count", "estimate", "size", "statistic", "df", "p", "fraction", "criterion", "level", "given", "own", "row"]
+Rule = Literal[
+    "text", "count", "estimate", "size", "statistic", "df", "p", "fraction", "criterion", "level", "given", "own", "row", "even"
+]  # fmt: skip
 # text       as it is
 # given      a number of the user's: with the decimals that it came with
 # own        a number of the user's in a column with numbers of other columns: each with its own decimals
 # count      a whole number
 # estimate   on the scale of the response: decimals that its standard error supports
 # row        the same, row by row, where the rows have different scales
+# even       the same, but rows that differ by one decimal only have those of the shortest
 # size       a positive quantity (variance, standard deviation): four significant digits
 # statistic  t, z, F: two decimals;   df: one decimal, two below ten;   p: three decimals, "<0.001"
 # fraction   a correlation or a share: three decimals;   criterion: two decimals (log-likelihood, AIC);   level: a confidence level

@@ -117,7 +117,7 @@ def coef(fit: Fit) -> dict[str, pd.DataFrame]:
     return out
 
 
-Entry = tuple[str, str | None, str | None, float, float]
+Entry = tuple[str, str | None, str | None, float | None, float]
 
 
 def varcorr(fit: Fit) -> Table:
@@ -157,7 +157,7 @@ def entries_of(fit: Fit, f: int, part: Part) -> list[Entry]:
     return rows
 
 
-def _residual_rows(fit: Fit) -> list[tuple[str, str | None, str | None, float, float]]:
+def _residual_rows(fit: Fit) -> list[Entry]:
     """The residual variance; of a structure its standard deviations, and its other parameters, which have no variance."""
     if fit.criterion.residual is None:
         return [("Residual", None, None, fit.solution.sigma**2, fit.solution.sigma)]
@@ -165,7 +165,7 @@ def _residual_rows(fit: Fit) -> list[tuple[str, str | None, str | None, float, f
     return [
         ("Residual", parameter.of or None, None, value**2, value)
         if parameter.kind == "sd"
-        else ("Residual", parameter.name, None, float("nan"), value)
+        else ("Residual", parameter.name, None, None, value)
         for parameter, value in zip(parameters, values, strict=True)
     ]
 

@@ -19,7 +19,7 @@ from ranef.design import RandomTerm
 from ranef.glossary import Rule
 from ranef.table import Table
 
-RULES: dict[str, Rule] = dict.fromkeys(("estimate", "std_error", "conf_low", "conf_high"), "row")
+RULES: dict[str, Rule] = dict.fromkeys(("estimate", "std_error", "conf_low", "conf_high"), "even")
 
 if TYPE_CHECKING:
     from ranef.fit.fit import Fit
@@ -101,12 +101,12 @@ def random_structures(fit: Fit, level: float = 0.95) -> Table | None:
 HELD = "A parameter without a standard error was held at its value."
 
 
-def rows_of(own: StructureParameters) -> list[tuple[str, str, None, float, float]]:
+def rows_of(own: StructureParameters) -> list[tuple[str, str, None, float | None, float]]:
     """As rows of `varcorr`: variances and standard deviations; other parameters have no variance."""
-    out: list[tuple[str, str, None, float, float]] = []
+    out: list[tuple[str, str, None, float | None, float]] = []
     for parameter, value in zip(own.natural.parameters, own.natural.values.tolist(), strict=True):
         name = _column(own.term, parameter)
-        out.append((own.term.group.name, name, None, value**2 if parameter.kind == "sd" else float("nan"), value))
+        out.append((own.term.group.name, name, None, value**2 if parameter.kind == "sd" else None, value))
     return out
 
 

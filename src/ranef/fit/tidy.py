@@ -42,7 +42,7 @@ def _random_rows(fit: Fit) -> list[dict[str, object]]:
     rows: list[dict[str, object]] = []
     names = ("group", "term1", "term2", "vcov", "sdcor")
     for group, first, second, variance, value in zip(*(fit.varcorr[name] for name in names), strict=True):
-        if second is None and np.isnan(variance) and not np.isnan(value):  # a correlation or a range of a structure
+        if variance is None:  # a correlation or a range of a structure
             term = first
         else:
             term = f"sd__{first or 'Observation'}" if second is None else f"cor__{first}.{second}"

@@ -83,10 +83,10 @@ def compare(
     intercepts           4  -893.23  1794.47  1794.69  1807.24  1767.10   0.000
     and slopes           6  -871.81  1755.63  1756.11  1774.79  1711.52   1.000
     <BLANKLINE>
-    Model       Chi-sq.    df       p  Mixture p  Naive p
-    -----------------------------------------------------
+    Model       Chi-sq.  df       p  Mixture p  Naive p
+    ---------------------------------------------------
     intercepts
-    and slopes    42.84  2.00  <0.001     <0.001   <0.001
+    and slopes    42.84   2  <0.001     <0.001   <0.001
     intercepts: Reaction ~ Days + (1 | Subject)
     and slopes: Reaction ~ Days + (Days | Subject)
     Restricted likelihoods (REML): the models have the same fixed part.
@@ -120,7 +120,7 @@ def _by_likelihood(fits: list[Fit], labels: list[str], reference: Reference) -> 
     columns["p_naive"] = [None, *(p.naive for _, _, p in tests)]
     told = [f"{labels[i + 1]} against {labels[i]}: {p.words}." for i, (_, _, p) in enumerate(tests)]
     notes = (*_formulas(fits, labels), said, *told)
-    return Table(columns, "Comparison of models", notes, fits[0].model.rows.frame, headings=HEADINGS)
+    return Table(columns, "Comparison of models", notes, fits[0].model.rows.frame, headings=HEADINGS, rules={"df": "count"})
 
 
 def criteria(fits: Sequence[Fit], labels: Sequence[str], reml: bool) -> dict[str, Any]:

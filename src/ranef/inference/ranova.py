@@ -37,11 +37,11 @@ def ranova(fit: Fit, *, reference: Kind = "auto", draws: int | None = None, seed
     >>> m = ranef.lmm("score ~ Machine + (1 | Worker / Machine)", ranef.datasets.load("Machines"))
     >>> ranef.ranova(m)
     Likelihood ratio tests of the random effects
-    Term                  Parameters   logLik     AIC  Chi-sq.    df       p
-    ------------------------------------------------------------------------
+    Term                  Parameters   logLik     AIC  Chi-sq.  df       p
+    ----------------------------------------------------------------------
     <none>                         6  -107.84  227.69
-    (1 | Worker)                   5  -110.63  231.26     5.57  1.00   0.007
-    (1 | Worker:Machine)           5  -143.44  296.88    71.19  1.00  <0.001
+    (1 | Worker)                   5  -110.63  231.26     5.57   1   0.007
+    (1 | Worker:Machine)           5  -143.44  296.88    71.19   1  <0.001
     <BLANKLINE>
     Term                  Mixture p  Naive p
     ----------------------------------------
@@ -71,7 +71,7 @@ def ranova(fit: Fit, *, reference: Kind = "auto", draws: int | None = None, seed
         _add(columns, label, smaller, fit.reml, (ratio, df, p.value, p.mixture, p.naive))
         notes.append(f"{label}: {p.words}.")
     title = "Likelihood ratio tests of the random effects"
-    return Table(columns, title, tuple(notes), fit.model.rows.frame, headings=HEADINGS)
+    return Table(columns, title, tuple(notes), fit.model.rows.frame, headings=HEADINGS, rules={"df": "count"})
 
 
 def _add(columns: dict[str, list[Any]], label: str, fit: Fit, reml: bool, tested: tuple[Any, ...]) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 IDENTIFIERS = ("effect", "group", "level", "term", "name", "model")  # repeated when a wide table continues below
 NARROWEST = 22  # characters to which a column of names may be folded
-BREAKS = re.compile(r"(?<=[\s:,+*/|_([])|(?=[\[(])")
+BREAKS = re.compile(r"(?<=[\s:,+*/|_])|(?=[\[(])")
 
 Lines = list[str]  # one cell
 Columns = dict[str, list[Lines]]  # heading first

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from ranef import cells
 from ranef.glossary import GLOSSARY
+from ranef.layouts.plain import folded
 
 
 def test_decimals_are_those_that_the_smallest_standard_error_supports():
@@ -72,6 +73,20 @@ def test_a_table_may_know_better_how_its_numbers_are_shown():
         "1.000e-09",
     ]
     assert cells.rule_of("estimate", ["a"], {"estimate": "fraction"}) == "text"
+
+
+def test_rows_of_about_one_scale_have_the_same_decimals():
+    columns = {"estimate": [2.3292, 0.72492], "std_error": [0.3293, 0.09493]}
+    assert cells.shown(columns, dict.fromkeys(columns, "even")) == {
+        "estimate": ["2.3292", "0.7249"],
+        "std_error": ["0.3293", "0.0949"],
+    }
+    other = {"estimate": [232.92, 0.72492], "std_error": [32.93, 0.09493]}
+    assert cells.shown(other, dict.fromkeys(other, "even")) == cells.shown(other, dict.fromkeys(other, "row"))
+
+
+def test_names_are_folded_before_a_bracket():
+    assert folded("factor(nitro)[T.0.2]:Variety[T.Victory]", 30) == ["factor(nitro)[T.0.2]:Variety", "  [T.Victory]"]
 
 
 def test_decimal_points_stand_below_each_other():
