@@ -10,7 +10,7 @@ n log(2 pi sigma^2) + s / sigma^2 takes the place of n (1 + log(2 pi s / n)), nu
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Protocol, cast
@@ -26,7 +26,7 @@ from ranef.core.gram import Gram
 from ranef.core.kernels.threads import one_thread
 from ranef.core.landscape import effort
 from ranef.core.layout import Layout
-from ranef.core.pieces import LinAlgError, Pieces, differentiate
+from ranef.core.pieces import Known, LinAlgError, Pieces, differentiate
 from ranef.core.plain import Plain
 from ranef.core.residual.clusters import components
 from ranef.core.residual.engine import ResidualEngine
@@ -71,14 +71,6 @@ class Engine(Protocol):
     def apply(self, factors: list[Array], vectors: list[Array]) -> list[Array]: ...
 
     def conditional(self, factors: list[Array], f: int, g: int, rows: Index, columns: Index) -> Array: ...
-
-
-@dataclass(frozen=True, eq=False)
-class Known:
-    """What an evaluation leaves for the solution."""
-
-    theta: Array
-    pieces: Pieces
 
 
 @dataclass(frozen=True, eq=False)
@@ -228,9 +220,9 @@ class Criterion:
 
     def evaluation(self, theta: Array, pieces: Pieces) -> Evaluation:
         """The criterion and its derivatives as far as the pieces go."""
-        value = self.value(pieces)
+        value, known = self.value(pieces), None if self.residual is not None else Known(theta, pieces)
         if pieces.t is None:
-            return Evaluation(theta, value)
+            return Evaluation(theta, value, found=known)
         traces = differentiate(pieces, self.nu, self.reml, self.scale)
         jacobian = self.jacobian(theta)
         gradient = jacobian @ traces.gradient
@@ -241,7 +233,6 @@ class Criterion:
         hessian[:q, :q] += self.layout.curvature(theta, traces.gradient)
         if traces.bend is not None:
             hessian[q:, q:] += traces.bend
-        known = Known(theta, pieces) if self.residual is None else None
         return Evaluation(theta, value, gradient, hessian, traces.exact, pieces.unfinished, known)
 
     def hessian(self, theta: Array, pieces: Pieces | None = None) -> Array:
@@ -295,6 +286,9 @@ class Criterion:
 
     def rivals(self) -> Iterator[Array]:
         return begin.rivals(self)
+
+    def settled(self, at: Evaluation, others: Sequence[Evaluation]) -> bool:
+        return begin.settled(self, at, others)
 
     def profile(self, at: Evaluation) -> list[Evaluation] | None:
         return begin.profile(self, at)

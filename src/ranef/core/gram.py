@@ -27,6 +27,7 @@ from ranef.design import Design
 
 Index = NDArray[np.intp]
 SMALL = 64  # entries of a tile that are cheaper to transform as one long row,
+HIERARCHICAL = 1e-8  # share of a column of Z that may be left by X
 MANY = 1000  # if levels are more than this
 DROWNED = 1e-6  # share of the squared length of y
 SIZES = 1e12  # the mean square of a response in its own units is about one
@@ -58,6 +59,13 @@ class Gram:
     @property
     def layout(self) -> Layout:
         return self.standard.layout
+
+    @cached_property
+    def hierarchical(self) -> bool:
+        """Is each column of Z a combination of columns of X?"""
+        r = self.rank
+        squares = ((zz.sum(axis=0).diagonal(), zw[:, :, :r].sum(axis=0)) for zz, zw in zip(self.zz, self.zw, strict=True))
+        return all((own - np.square(along).sum(axis=1) <= HIERARCHICAL * own).all() for own, along in squares)
 
     @property
     def rank(self) -> int:

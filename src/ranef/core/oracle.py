@@ -9,7 +9,7 @@ Columns are taken as they come: standardising them is the business of `ranef.cor
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,6 +72,9 @@ class OracleProblem:
 
     @property
     def unimodal(self) -> bool:
+        return False
+
+    def settled(self, at: Evaluation, others: Sequence[Evaluation]) -> bool:
         return False
 
     def profile(self, at: Evaluation) -> None:

@@ -109,6 +109,14 @@ class Pieces:
     unfinished: bool = False  # h is missing, and the engine still holds what would make it cheap
 
 
+@dataclass(frozen=True, eq=False)
+class Known:
+    """What an evaluation leaves for the solution."""
+
+    theta: Array
+    pieces: Pieces
+
+
 def rounding(pieces: Pieces) -> Array:
     """(K,) roots of what rounding leaves of tr P V_k P V_k = h - 2e + |F|^2 where it is zero.
 

@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import blas
 
-from ranef.core.criterion import Criterion, Engine, Known
+from ranef.core.criterion import Criterion, Engine
 from ranef.core.information import omega_of
 from ranef.core.layout import Layout
 from ranef.core.moments import level_products
-from ranef.core.pieces import Gls, Pieces, direction_forms
+from ranef.core.pieces import Gls, Known, Pieces, direction_forms
 from ranef.core.residual.engine import ResidualEngine
 from ranef.covariance.base import Array
 from ranef.optim.problem import Optimum

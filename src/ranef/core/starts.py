@@ -8,14 +8,14 @@ docs/explanation/optimization.md; likelihood.md, section 5.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
 from ranef.core.kernels.threads import one_thread
 from ranef.core.mivque import mivque_start
-from ranef.core.pieces import LinAlgError
+from ranef.core.pieces import Gls, Known, LinAlgError
 from ranef.core.residual.start import residual_starts
 from ranef.core.scoring import scoring_start
 from ranef.core.single import Single
@@ -34,6 +34,7 @@ FEW_STARTS = 8  # candidates for residual parameters from which a search begins 
 RIVALS = 5  # the same, where the first start and its multiples agree
 RANGES, SIGNS = 0.95, 0.2  # differences of logarithms of ranges, and of Fisher's z, between such candidates
 SIZES = np.append(0.0, np.geomspace(1e-3, 1e3, 19))  # standard deviations at which the criterion of a single one is looked at
+SETTLED = 1.0  # standard errors by which coefficients may differ where one optimum is looked for
 SHORT = 0.5  # a step with estimated traces that is longer than this share of theta is not taken
 FAR = 25.0  # a decrement after which the next one is not yet small enough for one exact step
 
@@ -124,13 +125,8 @@ def starts(criterion: Criterion) -> Iterator[Array]:
 
 def profile(criterion: Criterion, at: Evaluation) -> list[Evaluation] | None:
     """The criterion of a single random intercept or slope at standard deviations over six orders of magnitude, all at once."""
-    engine = criterion.engine
-    if (
-        criterion.residual is not None
-        or criterion.size > 1
-        or not isinstance(engine, Single)
-        or criterion.layout.blocks[0].width > 1
-    ):
+    engine, widths = criterion.engine, [block.width for block in criterion.layout.blocks]
+    if criterion.residual is not None or not isinstance(engine, Single) or (criterion.size, widths) != (1, [1]):
         return None
     sizes = np.sort(np.append(SIZES, np.abs(at.theta)))
     try:
@@ -138,6 +134,26 @@ def profile(criterion: Criterion, at: Evaluation) -> list[Evaluation] | None:
     except LinAlgError:
         return None
     return [at if size == abs(at.theta[0]) else Evaluation(np.array([size]), value) for size, value in zip(sizes, values.tolist())]
+
+
+def settled(criterion: Criterion, at: Evaluation, others: Sequence[Evaluation]) -> bool:
+    """Do large and small variances leave the coefficients within a standard error of those `at` an optimum?
+
+    Optima that differ in their variances then have nothing to differ about, as long as each random column is a combination of
+    fixed ones, and covariances do not come from few levels.
+    """
+    if criterion.residual is not None or criterion.rugged or not criterion.gram.hierarchical:
+        return False
+    if not all(isinstance(e.found, Known) for e in (at, *others)):
+        return False
+    own, *rest = (cast("Known", e.found).pieces.gls for e in (at, *others))
+    return all(_distance(criterion, own, gls) < SETTLED > _distance(criterion, gls, own) for gls in rest)
+
+
+def _distance(criterion: Criterion, gls: Gls, other: Gls) -> float:
+    """Between coefficients, in the standard errors of `gls`."""
+    sigma = criterion.scale or np.sqrt(gls.pwrss / criterion.nu)
+    return float(np.linalg.norm(gls.lower.T @ (other.gamma - gls.gamma))) / sigma
 
 
 def rivals(criterion: Criterion) -> Iterator[Array]:

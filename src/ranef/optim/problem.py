@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -88,6 +88,10 @@ class Problem(Protocol):
 
     def rivals(self) -> Iterator[Array]:
         """Starts from which optima are looked for although the first ones agree, where terms compete for the same variation."""
+        ...
+
+    def settled(self, at: Evaluation, others: Sequence[Evaluation]) -> bool:
+        """Is there no reason for other optima than `at`, as values at a large and a small start tell?"""
         ...
 
     def profile(self, at: Evaluation) -> list[Evaluation] | None:

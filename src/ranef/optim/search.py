@@ -114,9 +114,11 @@ def search(trace: Trace, start: Array | None) -> Pool:
 def _probes(trace: Trace, pool: Pool) -> list[Array]:
     """Starts that would show another optimum: a large and a small one, or the other valleys of all there is to see."""
     problem = trace.problem
-    profile = problem.profile(pool.optima[0].at) if pool.optima else None
+    profile, far = problem.profile(pool.optima[0].at) if pool.optima else None, [multiple(problem, size) for size in PROBES]
+    if profile is None and pool.optima:
+        return [] if problem.settled(pool.optima[0].at, [trace.evaluate(theta, 0, "probe") for theta in far]) else far
     if profile is None:
-        return [multiple(problem, size) for size in PROBES]
+        return far
     for at in profile:
         trace.write(at, "profile")
     values = np.array([np.inf, *(at.value for at in profile), np.inf])

@@ -12,6 +12,7 @@ from ranef.covariance import Unstructured
 from ranef.design import Design, RandomTerm
 from ranef.optim import minimise
 from ranef.optim.newton import descend
+from ranef.optim.problem import Evaluation
 from ranef.optim.search import Pool, multiple, other_starts
 from ranef.optim.trace import Trace
 
@@ -129,6 +130,51 @@ def test_the_profile_of_a_single_standard_deviation(reml: bool, scale: float | N
     assert [abs(at.theta[0]) for at in profile] == sorted(abs(at.theta[0]) for at in profile)
     np.testing.assert_allclose([at.value for at in profile], [problem.evaluate(at.theta, 0).value for at in profile], rtol=1e-12)
     assert criterion(growth()).profile(known) is None
+
+
+def slopes_in_groups(seed: int, between: float, fixed: bool = True) -> Design:
+    """A random intercept and slope of x in 20 unbalanced groups; x varies between groups by `between`, where its effect is another."""
+    rng = np.random.default_rng(seed)
+    per = rng.integers(8, 11, 20)
+    g = np.repeat(np.arange(20), per)
+    center = between * rng.normal(size=20)
+    x = center[g] + rng.normal(size=len(g))
+    b = rng.normal(size=(20, 2)) * np.array([1.0, 0.3])
+    y = 0.5 * x - 1.5 * (x - center[g]) + b[g, 0] + b[g, 1] * (x - center[g]) + rng.normal(size=len(g))
+    both = np.asfortranarray(np.column_stack([np.ones(len(g)), x]))
+    term = RandomTerm("(x | g)", grouping("g", g), ("(Intercept)", "x"), both, Unstructured(2))
+    names = ("(Intercept)", "x")
+    return Design("y", y, both if fixed else both[:, :1], names if fixed else names[:1], (term,), intercept=0)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 3, 4])
+def test_coefficients_that_stay_where_they_are_need_no_other_starts(seed: int) -> None:
+    """The lowest of many descents is the optimum that was found by one."""
+    problem = criterion(slopes_in_groups(seed, 0.0))
+    found = minimise(problem)
+    assert found.certificate.starts == 1
+    assert [step.note for step in found.path].count("probe") == 2
+    assert found.value <= min(minimise(problem, start=theta).value for theta in other_starts(problem)) + 1e-7
+
+
+@pytest.mark.parametrize(("between", "fixed"), [(8.0, True), (0.0, False)])
+def test_coefficients_that_move_and_slopes_without_a_fixed_one_are_reasons_to_look(between: float, fixed: bool) -> None:
+    problem = criterion(slopes_in_groups(1, between, fixed))
+    assert problem.gram.hierarchical == fixed
+    found = minimise(problem)
+    assert found.certificate.starts > 2
+    assert found.value <= min(minimise(problem, start=theta).value for theta in other_starts(problem)) + 1e-7
+
+
+def test_nothing_is_settled_where_an_evaluation_failed_or_levels_are_few() -> None:
+    problem = criterion(slopes_in_groups(2, 0.0))
+    at, far = problem.evaluate(problem.start(), 2), problem.evaluate(multiple(problem, 20.0), 0)
+    assert problem.settled(at, [at, far])
+    assert not problem.settled(at, [at, Evaluation(far.theta, np.inf)])
+    rugged = criterion(few_levels(7))
+    assert rugged.rugged
+    at = rugged.evaluate(rugged.start(), 2)
+    assert not rugged.settled(at, [at])
 
 
 def test_starts_are_the_same_at_each_call_and_cover_four_orders() -> None:

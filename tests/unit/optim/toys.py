@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -37,6 +37,9 @@ class Toy:
     @property
     def blocks(self) -> tuple[tuple[slice, Covariance], ...]:
         return ((slice(0, self.size), Diagonal(self.size)),)
+
+    def settled(self, at: Evaluation, others: Sequence[Evaluation]) -> bool:
+        return False
 
     def profile(self, at: Evaluation) -> None:
         return None
