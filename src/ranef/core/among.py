@@ -13,6 +13,7 @@ docs/explanation/influence.md, eq. 3-4.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -115,7 +116,10 @@ class Eliminating:
                 values.append(-np.einsum("ek,ek->e", explained.reshape(-1, explained.shape[2])[row], panel.values[entry]))
         if self.inverse is not None:
             entries = (np.concatenate(rows), np.concatenate(columns).astype(np.intp), np.concatenate(values))
-            Sets.of(shape[0], shape[1], *entries).add(out, self.inverse.lower)
+            if shape[0] == 1:
+                out[0] += _product(shape[1], *entries, self.inverse.lower)
+            else:
+                Sets.of(shape[0], shape[1], *entries).add(out, self.inverse.lower)
         return out
 
     def _dense_columns(self, z: Sequence[Array], codes: Sequence[Index]) -> tuple[list[Index], list[Index], list[Array]]:
@@ -157,25 +161,15 @@ class Sets:
         """Add left inner left' within each set to out (c, n, n); `inner` is symmetric."""
         widths = np.diff(self.first)
         if widths.max(initial=0) > WIDE:
-            for i in range(self.count):
-                left, columns = self._one(i, len(inner))
-                half = left @ (inner if columns is None else inner[np.ix_(columns, columns)])
-                out[i] += left @ half.T
+            for i, (start, stop) in enumerate(itertools.pairwise(self.bounds)):
+                at = slice(start, stop)
+                out[i] += _product(self.size, self.rows[at] - i * self.size, self.used[self.place[at]], self.values[at], inner)
             return
         step = max(1, TILES // max(int(widths.max(initial=0)) ** 2, 1))
         for start in range(0, self.count, step):
             some = slice(start, min(start + step, self.count))
             together, columns = self._some(some, widths[some])
             out[some] += together @ inner[columns[:, :, None], columns[:, None, :]] @ together.swapaxes(1, 2)
-
-    def _one(self, i: int, width: int) -> tuple[Array | csr_array, Index | None]:
-        """(n, w) entries of a set in the columns (w,) that it uses; in all of them where it uses many."""
-        at, columns = slice(self.bounds[i], self.bounds[i + 1]), self.used[self.first[i] : self.first[i + 1]]
-        every = 2 * len(columns) > width
-        place = self.used[self.place[at]] if every else self.place[at] - self.first[i]
-        shape = (self.size, width if every else len(columns))
-        left = csr_array((self.values[at], (self.rows[at] - i * self.size, place)), shape=shape)
-        return left.toarray() if left.nnz > BUSY * shape[0] * shape[1] else left, None if every else columns
 
     def _some(self, some: slice, widths: Index) -> tuple[Array, Index]:
         """(b, n, w) entries of some sets in the columns (b, w) that each uses."""
@@ -186,6 +180,23 @@ class Sets:
         flat = rows * w + self.place[at] - first[rows // self.size]
         left = np.bincount(flat, weights=self.values[at], minlength=len(widths) * self.size * w)
         return np.asarray(left.reshape(len(widths), self.size, w), dtype=np.float64), columns
+
+
+def _product(n: int, rows: Index, columns: Index, values: Array, inner: Array) -> Array:
+    """(n, n) left inner left' from the entries of left; of a symmetric `inner` only the columns that they use are read, if few."""
+    used = np.zeros(len(inner), dtype=bool)
+    used[columns] = True
+    width = int(np.count_nonzero(used))
+    if 2 * width > len(inner):
+        width = len(inner)
+    else:
+        columns, inner = (np.cumsum(used) - 1)[columns], inner[np.ix_(used, used)]
+    left: Array | csr_array
+    if len(rows) > BUSY * n * width:
+        left = np.bincount(rows * width + columns, weights=values, minlength=n * width).reshape(n, width)
+    else:
+        left = csr_array((values, (rows, columns)), shape=(n, width))
+    return np.asarray(left @ (left @ inner).T)
 
 
 def _same(codes: Index) -> NDArray[np.bool_]:

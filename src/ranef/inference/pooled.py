@@ -74,7 +74,7 @@ class Pooled:
         free = int(np.sum(self._ranks)) + self._rest_rank if pooling == "none" else self.fit.criterion.gram.rank
         dof = self.fit.nobs - free
         unit = self.fit.criterion.gram.standard.unit
-        left = float(self.ask(pooling, lambda solution: np.array(solution.pieces.gls.pwrss)))
+        left = float(self.ask(pooling, lambda at: np.array(at.criterion.pieces(at.theta, 0).gls.pwrss)))
         return unit * float(np.sqrt(left / dof)) if dof > 0 else float("nan")
 
     @cached_property
