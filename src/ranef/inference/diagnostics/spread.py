@@ -31,9 +31,7 @@ def breusch_pagan(residuals: Array, Z: Array, *, studentised: bool = True) -> Sp
     """
     squares = residuals**2 / np.mean(residuals**2)
     center = squares - squares.mean()
-    basis = _basis(Z)
-    explained = basis @ (basis.T @ center)
-    df = basis.shape[1]
+    explained, df = _explained(center, Z)
     found = float(explained @ explained)
     statistic = len(squares) * found / float(center @ center) if studentised else 0.5 * found
     low, high = np.quantile(1.0 + explained, [0.05, 0.95])
@@ -77,10 +75,16 @@ def _centers(residuals: Array, codes: Codes, m: int, center: str) -> Array:
     return out
 
 
-def _basis(Z: Array) -> Array:
-    """(n, r) orthonormal basis of the centred columns of Z."""
+def _explained(y: Array, Z: Array) -> tuple[Array, int]:
+    """(n,) the part of a centred y in the span of the centred columns of Z, and their rank.
+
+    With Z = QR and R = U S V', V / S on the right makes Z orthonormal: no second matrix of n rows is needed.
+    """
     centred = Z - Z.mean(axis=0)
     scale = np.sqrt(np.einsum("ij,ij->j", centred, centred))
     live = scale > 1e-10 * np.sqrt(np.einsum("ij,ij->j", Z, Z))
-    left, values, _ = np.linalg.svd(centred[:, live] / scale[live], full_matrices=False)
-    return left[:, values > 1e-7 * max(float(values.max(initial=0.0)), 1e-300)]
+    centred *= np.where(live, 1.0 / np.where(live, scale, 1.0), 0.0)
+    _, values, right = np.linalg.svd(np.linalg.qr(centred, mode="r"), full_matrices=False)
+    good = values > 1e-7 * max(float(values.max(initial=0.0)), 1e-300)
+    white = right[good].T / values[good]
+    return np.asarray(centred @ (white @ (white.T @ (centred.T @ y)))), int(np.count_nonzero(good))
