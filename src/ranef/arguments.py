@@ -5,9 +5,9 @@ from __future__ import annotations
 import difflib
 import functools
 import inspect
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, Literal, ParamSpec, TypeVar, get_origin
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 Array = NDArray[np.float64]
 Rule = Callable[[str, str, Any], object]
+WORDS = frozenset(("str", "bool", "int", "float"))
 ANSWERS = {
     "Fit": "a fitted model",
     "Table": "a table",
@@ -35,7 +36,12 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
     have is a TypeError, as ever, with the name that was meant.
     """
     parameters = inspect.signature(function).parameters
-    rules = [(name, _places(place, one), rule) for place, (name, one) in enumerate(parameters.items()) if (rule := _rule(one))]
+    aliases = {name for name, kind in function.__globals__.items() if get_origin(kind) is Literal}
+    rules = [
+        (name, _places(place, one), rule)
+        for place, (name, one) in enumerate(parameters.items())
+        if (rule := _rule(one, WORDS | aliases))
+    ]
     takes_any = any(one.kind is one.VAR_KEYWORD for one in parameters.values())
 
     @functools.wraps(function)
@@ -61,7 +67,7 @@ def _places(place: int, parameter: inspect.Parameter) -> slice:
     return slice(place, None if parameter.kind is parameter.VAR_POSITIONAL else place + 1)
 
 
-def _rule(parameter: inspect.Parameter) -> Rule | None:
+def _rule(parameter: inspect.Parameter, words: Set[str]) -> Rule | None:
     written = str(parameter.annotation)
     kinds = [kind for kind in written.split(" | ") if kind != "None"]
     if all(kind in ANSWERS for kind in kinds):
@@ -71,6 +77,8 @@ def _rule(parameter: inspect.Parameter) -> Rule | None:
         return lambda _, name, value: check_level(value, name)
     if parameter.name == "seed":
         return lambda _, name, value: check_seed(value, optional="None" in written)
+    if kinds and all(kind in words or kind.startswith("Literal[") for kind in kinds):
+        return lambda _, name, value: check_single(name, value)
     return None
 
 
@@ -90,6 +98,12 @@ def check_kind(function: str, value: Any, kinds: Sequence[str], optional: bool =
             f"{function}() needs {' or '.join(ANSWERS[kind] for kind in kinds)}, not {type(value).__name__}.",
             hint='A fitted model is the answer of lmm("y ~ x + (1 | g)", data).' if "Fit" in kinds else None,
         )
+
+
+def check_single(name: str, value: Any) -> None:
+    """Raises ModelError for arrays, series and frames where one word or number is asked for."""
+    if hasattr(value, "shape") and not isinstance(value, np.generic):
+        raise ModelError(f"{name} must be one word or number, not {type(value).__name__}.")
 
 
 def check_level(level: Any, name: str = "level") -> float:

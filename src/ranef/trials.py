@@ -127,7 +127,7 @@ def compare_structures(fit: Fit, structures: Sequence[str]) -> Table:
     residual = fit.model.design.residual
     if residual is None:
         raise ModelError("The model has no residual structure to compare others with.", hint='Give one: residual="un(visit | id)".')
-    structures = [structures] if isinstance(structures, str) else list(structures)
+    structures = _words(structures, "structures")
     if not structures:
         raise ModelError("structures names none.", hint='For example ["un", "csh", "ar1"].')
     at = residual.label.index("(")
@@ -173,10 +173,12 @@ def _refuse_random(formula: str, structure: str) -> None:
     )  # fmt: skip
 
 
-def _words(cov: str | Sequence[str]) -> list[str]:
+def _words(cov: str | Sequence[str], name: str = "cov") -> list[str]:
     words = [cov] if isinstance(cov, str) else list(cov) if isinstance(cov, Sequence) else [cov]
     if not all(isinstance(word, str) for word in words):
-        raise ModelError(f"cov={cov!r} is no structure.", hint='For example cov="un", or cov=["un", "toeph", "ar1h", "csh"].')
+        raise ModelError(
+            f"{name}={cov!r} is no structure.", hint=f'For example {name}="un", or {name}=["un", "toeph", "ar1h", "csh"].'
+        )
     return words
 
 

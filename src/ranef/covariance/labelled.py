@@ -102,7 +102,7 @@ def precision(matrix: Any, levels: Sequence[Hashable] | None = None) -> Precisio
 
     names = _labels(matrix, levels, "precision")
     Q = csc_array(matrix if issparse(matrix) else np.atleast_2d(as_numbers("matrix", matrix)), dtype=np.float64)
-    if Q.shape != (len(names), len(names)):
+    if not names or Q.shape != (len(names), len(names)):
         raise ModelError(
             f"The precision matrix has shape {Q.shape} and {len(names)} levels; it must be square, a row for each level."
         )
@@ -146,7 +146,7 @@ def low_rank(root: Any, levels: Sequence[Hashable] | None = None) -> LowRank:
 
 def _labels(matrix: Any, levels: Sequence[Hashable] | None, function: str) -> tuple[Hashable, ...]:
     found = getattr(matrix, "index", None) if levels is None else levels
-    if found is None:
+    if found is None or callable(found):
         raise ModelError(f"{function}() does not know the levels.", hint=f"Give {function}(matrix, levels), or a labelled frame.")
     names = tuple(found)
     if len(set(names)) < len(names):

@@ -48,7 +48,7 @@ def factors(fit: Fit) -> tuple[Factor, ...]:
 def factor_named(fit: Fit, group: str) -> Factor:
     """Raises ModelError for a group that the model does not have."""
     found = {factor.name: factor for factor in factors(fit)}
-    if group not in found:
+    if not isinstance(group, str) or group not in found:
         known = ", ".join(found) or "none; the model has no random effects"
         raise ModelError(f"The model has no grouping factor {group!r}.", hint=f"Its grouping factors: {known}.")
     return found[group]

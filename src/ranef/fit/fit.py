@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from ranef.arguments import as_numbers
+from ranef.arguments import as_numbers, checked
 from ranef.core.criterion import Criterion
 from ranef.core.satterthwaite import VarianceParameters
 from ranef.core.solution import Solution, theta_from_user
@@ -217,6 +217,7 @@ class Fit:
     def pvalues(self) -> pd.Series:
         return self._labelled(2.0 * t_tail(np.abs(self._beta / self._se), self._df), "p_value")
 
+    @checked
     def cov_params(self, kind: str | None = None, cluster: Any = None) -> pd.DataFrame:
         """Covariance matrix of the fixed effects; adjusted for small samples when `ddf` is Kenward and Roger's.
 
@@ -305,6 +306,7 @@ class Fit:
 
         return varcorr(self)
 
+    @checked
     def residual_parameters(self, level: float = 0.95) -> Table:
         """The parameters of the residual structure, with standard errors and intervals; see `ranef.fit.residual_side`."""
         from ranef.fit.residual_side import residual_parameters
@@ -317,6 +319,7 @@ class Fit:
 
         return residual_covariance(self, **options)
 
+    @checked
     def ranef(self, cond_var: bool = True) -> Table:
         """Conditional means of the random effects, with conditional standard deviations."""
         from ranef.fit.effects import ranef_table
@@ -335,6 +338,7 @@ class Fit:
 
         return summary(self)
 
+    @checked
     def tidy(self, effects: Sequence[str] = ("fixed", "ran_pars"), conf_int: bool = False, level: float = 0.95) -> Table:
         """Estimates as a tidy table: effect group term estimate std_error df statistic p_value [conf_low conf_high]."""
         from ranef.fit.tidy import tidy
@@ -353,6 +357,7 @@ class Fit:
 
         return augment(self)
 
+    @checked
     def conf_int(self, method: str = "wald", level: float = 0.95, **options: Any) -> Table:
         """Confidence intervals: `wald` (fixed effects, degrees of freedom by `ddf`), `profile` or `bootstrap` (all parameters).
 
@@ -370,12 +375,14 @@ class Fit:
 
         return conf_int(self, method, level, options)
 
+    @checked
     def anova(self, type: int | str = 3, ddf: str | None = None, *, style: Literal["sas", "car"] = "sas") -> Table:
         """F tests of the terms, of type 1 (sequential), 2 or 3. See `ranef.inference.anova`."""
         from ranef.inference.anova import anova
 
         return anova(self, type, ddf, style=style)
 
+    @checked
     def test(
         self,
         L: Any,
@@ -392,6 +399,7 @@ class Fit:
 
         return linear_test(self, L, value, ddf, alternative=alternative, margin=margin, joint=joint, level=level)
 
+    @checked
     def predict(
         self,
         newdata: Any = None,
@@ -406,12 +414,14 @@ class Fit:
 
         return predict(self, newdata, re=re, new_levels=new_levels, interval=interval, level=level, offset=offset)
 
+    @checked
     def simulate(self, n: int = 1, seed: int | None = None, re: Literal["new", "fitted"] = "new") -> Any:
         """New responses from the fitted model, a column each."""
         from ranef.fit.simulate import simulate
 
         return simulate(self, n, seed=seed, re=re)
 
+    @checked
     def residuals(self, kind: str = "raw", level: str = "conditional") -> pd.Series:
         """Residuals: raw, pearson, standardised or studentised; conditional on the random effects or marginal."""
         from ranef.fit.residuals import residuals

@@ -67,7 +67,7 @@ def residuals(fit: Fit, kind: str = "raw", level: str = "conditional") -> pd.Ser
     or level, and for a model that was loaded from a file.
     """
     needs_rows(fit, "residuals()")
-    kind = SPELLINGS.get(kind, kind)
+    kind = SPELLINGS.get(kind, kind) if isinstance(kind, str) else kind
     if kind not in KINDS:
         raise ModelError(f"kind={kind!r} is not known.", hint=f"Use one of: {', '.join(KINDS)}.")
     if level not in LEVELS:

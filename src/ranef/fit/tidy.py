@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def tidy(fit: Fit, effects: Sequence[str], conf_int: bool, level: float) -> Table:
     """See `Fit.tidy`. Raises ModelError for an unknown kind of effects."""
     wanted = tuple(effects) if isinstance(effects, list | tuple | set) else (effects,)
-    unknown = [kind for kind in wanted if kind not in ("fixed", "ran_pars")]
+    unknown = [kind for kind in wanted if not (isinstance(kind, str) and kind in ("fixed", "ran_pars"))]
     if unknown:
         raise ModelError(f"effects={unknown[0]!r} is not known.", hint='Use "fixed", "ran_pars" or both.')
     rows = (_fixed_rows(fit, level) if "fixed" in wanted else []) + (_random_rows(fit) if "ran_pars" in wanted else [])

@@ -64,7 +64,7 @@ def top_grouping(fit: Fit, name: str | None = None) -> Grouping:
     """
     groups = dependent(fit)
     if name is not None:
-        if name not in groups:
+        if not isinstance(name, str) or name not in groups:
             raise ModelError(
                 f"The model has no grouping factor {name!r}.", hint=f"Its grouping factors: {', '.join(groups) or 'none'}."
             )

@@ -53,6 +53,8 @@ def contextual(fit: Fit, x: str, group: str | None = None, *, ddf: str | None = 
     Satterthwaite's degrees of freedom
     Intervals hold with probability 0.95.
     """
+    if not isinstance(x, str):
+        raise ModelError(f"x={x!r} must be the name of a column.")
     variables = _cluster_variables(fit, group)
     arguments = ", ".join([x, *variables])
     within, between = _label(f"within({arguments})"), _label(f"between({arguments})")

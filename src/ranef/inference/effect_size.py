@@ -21,6 +21,7 @@ from ranef.table import Table
 if TYPE_CHECKING:
     from ranef.fit.fit import Fit
 
+LARGEST = 1e150  # a standard deviation of which the square is a number
 D_NOTE = "Intervals by the delta method, the standard deviation being estimated too; t with the degrees of freedom of the effect."
 
 
@@ -86,12 +87,14 @@ def _asked(fit: Fit, L: Any) -> Hypothesis:
 
 def _divisor(parts: Parts, sd: str | float | list[str]) -> Part:
     if isinstance(sd, str | list):
+        if not sd:
+            raise ModelError(f"sd={sd!r} names no standard deviation.")
         part = Part.stack([reference_part(parts, word) for word in ([sd] if isinstance(sd, str) else sd)])
         if part.variance > 0.0:
             return part
         raise ModelError(f"The standard deviation {sd!r} was estimated as zero, so nothing can be divided by it.")
-    if not sd > 0.0:
-        raise ModelError(f"sd={sd!r} must be positive.")
+    if isinstance(sd, bool) or not isinstance(sd, int | float | np.number) or not 0.0 < sd < LARGEST:
+        raise ModelError(f"sd={sd!r} must be a positive number, or name standard deviations of the model.")
     return Part(np.array([float(sd)]), np.zeros((1, len(parts.spread))))
 
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.linalg import block_diag
 
+from ranef.arguments import check_mapping
 from ranef.design import Array
 from ranef.errors import DataError, ModelError
 from ranef.fit.effects import Factor, factors
@@ -92,6 +93,8 @@ class Parts:
         refuse_spanned(fit, "An effect size")
         _check_structure(fit, at, bootstrap)
         sample = None if bootstrap is None else Sample.of(bootstrap, fit)
+        if at is not None:
+            check_mapping("at", at, '{"x": 0}')
         if at is None:
             points = design_points(fit.model.design, fit.criterion.layout)
             return cls(fit, points.X, points.z, sample)

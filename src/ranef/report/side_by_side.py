@@ -169,9 +169,13 @@ def side_by_side(
     """
     if not fits:
         raise ModelError("side_by_side() needs a model.", hint="For example side_by_side(m1, m2).")
+    if names is not None and (isinstance(names, str) or not isinstance(names, Sequence)):
+        raise ModelError(f"names={names!r} must be a list, with a name for each model.")
     if names is not None and len(names) != len(fits):
         raise ModelError(f"There are {len(fits)} models and {len(names)} names.")
-    if below is not None and below not in BELOW:
+    if not isinstance(title, str):
+        raise ModelError(f"title={title!r} must be text.")
+    if below is not None and not (isinstance(below, str) and below in BELOW):
         raise ModelError(f"below={below!r} is not known.", hint=f"Use one of: {', '.join(BELOW)}, or None.")
     parts = [Part("Fixed effects", tuple(_fixed(fits, below, stars, level)))]
     if random and any(fit.ngroups for fit in fits):

@@ -70,6 +70,8 @@ def column(fit: Fit, name: str) -> Values:
     Raises DataError for a name that is neither, ModelError for a saved model.
     """
     needs_rows(fit, "This")
+    if not isinstance(name, str):
+        raise ModelError(f"{name!r} must be the name of a column.")
     groups = groupings(fit)
     if name in groups:
         return Values(name, levels=groups[name].levels, codes=groups[name].codes)
