@@ -62,7 +62,7 @@ class Table:
     def __getitem__(self, column: str) -> Values:
         try:
             return self.columns[column]
-        except KeyError:
+        except (KeyError, TypeError):
             known = ", ".join(self.columns)
             raise DataError(f"This table has no column `{column}`.", hint=f"Its columns are: {known}.") from None
 

@@ -272,6 +272,13 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
         f"plot {name} in a wrong size": ((lambda name=name: getattr(P, name)(f.m, size="big")), "size 'big'")
         for name in ("caterpillar", "residuals", "qq", "trajectories")
     },
+    "plot no panels": (lambda: P.check(f.m, panels=None), "panel None"),
+    "plot panels of an array": (lambda: P.check(f.m, panels=np.zeros(0)), "panel array"),
+    "plot a list of measures": (lambda: P.influence(f.m, []), "influence []"),
+    "plot a single mean": (lambda: P.means(f.oats, ""), "mean factor"),
+    "plot fewer than no levels": (lambda: P.pooling(f.m, most=-1), "most=-1"),
+    "plot no number of levels": (lambda: P.pooling(f.m, most=None), "most=None"),
+    "a column of a list": (lambda: f.m.tidy()[["term"]], "['term'] estimate"),
     "plot into a number": (lambda: P.residuals(f.m, ax=3), "ax int"),
     "plot a bootstrap of a fit": (lambda: P.bootstrap(f.m), "bootstrap Fit"),
     "plot the power of a fit": (lambda: P.power(f.m), "power Fit"),

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ranef.arguments import check_count
 from ranef.design import Array
 from ranef.plot.style import BLUE, GREY, INK
 from ranef.table import Table
@@ -39,6 +40,7 @@ def _hexagons(ax: Any, x: Array, y: Array) -> str:
 
 def sampled(count: int, most: int) -> NDArray[np.intp]:
     """At most `most` of the places 0, ..., count - 1, evenly spaced, the first and the last included."""
+    check_count("most", most, 1, "levels to draw")
     return np.arange(count) if count <= most else np.unique(np.linspace(0, count - 1, most).round().astype(np.intp))
 
 

@@ -61,13 +61,13 @@ def _checked(source: Any, options: Any) -> Check:
 
 def _chosen(found: Check, panels: str | Sequence[str]) -> list[str]:
     drawable = [name for name in found.panels if drawing.known(name)]
-    if panels == "all":
+    if isinstance(panels, str) and panels == "all":
         return drawable
-    if panels == "main":
+    if isinstance(panels, str) and panels == "main":
         effects = [name for name in drawable if name.startswith("qq_ranef")][:MOST_EFFECTS]
         return [name for name in drawable if name in MAIN or name in effects]
-    asked = [panels] if isinstance(panels, str) else list(panels)
-    unknown = [name for name in asked if name not in drawable]
+    asked = list(panels) if isinstance(panels, Sequence) and not isinstance(panels, str) else [panels]
+    unknown = [name for name in asked if not (isinstance(name, str) and name in drawable)]
     if unknown or not asked:
         raise ModelError(f"The check has no panel {unknown[:1]}.", hint=f"It has: {', '.join(drawable)}.")
     return asked

@@ -70,7 +70,7 @@ def influence(
             axes, "Change of the coefficient in standard errors when a level is left out. Broken lines: ±2/√m.", _method(found)
         )
         return axes if len(axes) > 1 else axes[0]
-    if what not in found.table:
+    if not isinstance(what, str) or what not in found.table:
         raise ModelError(
             f"The table of influence has no column {what!r}.", hint=f"It has: {', '.join(found.table.columns)}, dfbetas."
         )

@@ -82,6 +82,8 @@ def _marginal(source: Any, specs: Any, by: Any, options: Mapping[str, Any]) -> M
         raise ModelError("There are no means to draw.", hint='Give emmeans(m, "a"), or a fit and the factors: means(m, "a").')
     if found.functions.kind == "contrast" or "conf_low" not in found:
         raise ModelError("These are contrasts, not means.", hint="plot.effects(contrasts.confint()) draws them.")
+    if not (found.functions.factors or found.functions.by):
+        raise ModelError("A single mean has no factor to be drawn along.", hint='Name one: means(m, "a").')
     return found
 
 
