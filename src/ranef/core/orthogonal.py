@@ -19,6 +19,7 @@ docs/explanation/likelihood.md, eq. 28a-28b.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -91,16 +92,14 @@ class Orthogonal:
         if any(np.abs(zz - n).max() > EXACT * n for zz, n in zip(gram.zz, sizes, strict=True)):
             return None
         averages = [root @ root.T / n for root, n in zip(roots, sizes, strict=True)]
-        if not all(_is_projection(x.T @ P @ x) for P in averages):
+        if not (all(_keeps(P, x) for P in averages) and all(_commute(P, Q) for P, Q in itertools.combinations(averages, 2))):
             return None
         strata: dict[frozenset[int], Array] = {RESIDUAL: np.eye(c)}
         for f, P in enumerate(averages):
             kept = {A: Q @ P for A, Q in strata.items()}
-            if not all(_is_projection(Q) for Q in kept.values()):
-                return None
             strata = {**{A | {f}: Q for A, Q in kept.items()}, **{A: Q - kept[A] for A, Q in strata.items()}}
-        all_of = {A: round(float(np.trace(Q))) for A, Q in strata.items()}
-        fixed = {A: round(float(np.einsum("cr,cd,dr->", x, Q, x))) for A, Q in strata.items()}
+        all_of = {A: round(float(Q.trace())) for A, Q in strata.items()}
+        fixed = {A: round(float(np.vdot(x, Q @ x))) for A, Q in strata.items()}
         all_of[RESIDUAL] += gram.nobs - c
         fixed[RESIDUAL] += gram.rank - sum(fixed.values())
         left = {A: d - fixed[A] for A, d in all_of.items()}
@@ -130,7 +129,13 @@ class Orthogonal:
         return np.maximum(gain, 0.0) / (self.sizes * pooled[RESIDUAL])
 
 
-def _is_projection(P: Array) -> bool:
-    """Is P symmetric and idempotent?"""
-    limit = EXACT * (1.0 + float(np.trace(P)))
-    return bool(np.abs(P - P.T).max(initial=0.0) <= limit and np.abs(P @ P - P).max(initial=0.0) <= limit)
+def _keeps(P: Array, x: Array) -> bool:
+    """Does the projection P take X into its span? tr C - tr C^2, C = X'PX, is the squared length of what leaves it."""
+    C = x.T @ P @ x
+    length = float(C.trace())
+    return length - float(np.vdot(C, C)) <= EXACT * (1.0 + length)
+
+
+def _commute(P: Array, Q: Array) -> bool:
+    PQ = P @ Q
+    return bool(np.abs(PQ - PQ.T).max(initial=0.0) <= EXACT)
