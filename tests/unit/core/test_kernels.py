@@ -105,8 +105,9 @@ def by_definition(
     return out
 
 
+@pytest.mark.parametrize("short", [0, sums.SHORT])
 @given(seed=SEEDS, k=st.integers(0, 3), other=st.integers(0, 3))
-def test_sums_by_level_and_by_pair(seed: int, k: int, other: int) -> None:
+def test_sums_by_level_and_by_pair(short: int, seed: int, k: int, other: int) -> None:
     rng = np.random.default_rng(seed)
     n, sizes, twin = 120, (9, 7), twins.load("sums")
     assert twin is not None
@@ -116,12 +117,14 @@ def test_sums_by_level_and_by_pair(seed: int, k: int, other: int) -> None:
     expected, z = by_definition(f, g, z_f, z_g), np.ones((n, 1)) if z_f is None else z_f
     for kernels in (sums, twin):
         zz, zw = np.zeros((9, max(k, 1), max(k, 1))), np.zeros((9, max(k, 1), 3))
-        kernels.add_cross_products(zz, zw, f, z_f, w)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sums, "SHORT", short)
+            kernels.add_cross_products(zz, zw, f, z_f, w)
+            rows, columns_, values = kernels.pair_sums(f, g, *sizes, z_f, z_g)
         kernels.mirror(zz)
         for j in range(9):
             np.testing.assert_allclose(zz[j], z[f == j].T @ z[f == j], atol=1e-12)
             np.testing.assert_allclose(zw[j], z[f == j].T @ w[f == j], atol=1e-12)
-        rows, columns_, values = kernels.pair_sums(f, g, *sizes, z_f, z_g)
         found = dict(zip(zip(rows.tolist(), columns_.tolist(), strict=True), values, strict=True))
         assert found.keys() == expected.keys()
         for key, value in expected.items():

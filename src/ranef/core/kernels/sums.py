@@ -61,15 +61,28 @@ def holder(f: Index, g: Index, size_f: int) -> Index | None:
 
 def pair_sums(f: Index, g: Index, size_f: int, size_g: int, z_f: Array | None, z_g: Array | None) -> tuple[Index, Index, Array]:
     """(rows, columns, (c, k_f, k_g) sums of z_f z_g') over the pairs of levels that occur, sorted by row."""
+    k_f, k_g = 1 if z_f is None else z_f.shape[1], 1 if z_g is None else z_g.shape[1]
+    ones = np.ones(len(f))
+    weights = [(ones if z_f is None else z_f[:, a]) * (1.0 if z_g is None else z_g[:, b]) for a in range(k_f) for b in range(k_g)]
+    find = _in_a_table if size_f * size_g <= SHORT else _by_sorting
+    rows, columns, values = find(f, g, size_f, size_g, weights)
+    return rows, columns, np.stack(values, axis=1).reshape(-1, k_f, k_g)
+
+
+def _in_a_table(f: Index, g: Index, size_f: int, size_g: int, weights: list[Array]) -> tuple[Index, Index, list[Array]]:
+    """By counting in a table of all pairs."""
+    place = f * size_g + g
+    present = np.flatnonzero(np.bincount(place, minlength=size_f * size_g))
+    values = [np.asarray(np.bincount(place, weights=w, minlength=size_f * size_g)[present], dtype=np.float64) for w in weights]
+    return present // size_g, present % size_g, values
+
+
+def _by_sorting(f: Index, g: Index, size_f: int, size_g: int, weights: list[Array]) -> tuple[Index, Index, list[Array]]:
     from scipy.sparse import coo_array  # which sorts by counting; small models need not wait for it
 
-    k_f, k_g = 1 if z_f is None else z_f.shape[1], 1 if z_g is None else z_g.shape[1]
-    ones, places, values = np.ones(len(f)), (f.astype(np.int32), g.astype(np.int32)), []
-    for a in range(k_f):
-        for b in range(k_g):
-            weights = (ones if z_f is None else z_f[:, a]) * (1.0 if z_g is None else z_g[:, b])
-            found = coo_array((weights, places), shape=(size_f, size_g)).tocsr()  # adds what falls together, zeros too
-            found.sort_indices()
-            values.append(found.data)
-    rows = np.repeat(np.arange(size_f), np.diff(found.indptr))
-    return rows, found.indices.astype(np.intp), np.stack(values, axis=1).reshape(-1, k_f, k_g)
+    places, values = (f.astype(np.int32), g.astype(np.int32)), []
+    for w in weights:
+        found = coo_array((w, places), shape=(size_f, size_g)).tocsr()  # adds what falls together, zeros too
+        found.sort_indices()
+        values.append(found.data)
+    return np.repeat(np.arange(size_f), np.diff(found.indptr)), found.indices.astype(np.intp), values
