@@ -31,6 +31,8 @@ IDENTIFIED = 1e-6  # a scaled eigenvalue above this is trusted for the last step
 ZERO = 1e-9  # a parameter below this share of the largest, after the last step, is zero
 NEAR = 1e-4  # a decrement below this makes the exact Hessian worth its price: the next step is likely the last
 REACH = 4.0  # the longest step relative to the size of the parameters
+FALL = 0.9  # a decrement that does not fall below this share of the least one has not fallen
+PATIENCE = 6  # steps as short as rounding in a row, none of which brings the decrement down, after which the rest of it is rounding
 CAREFUL = 0.5  # the same where the criterion is not convex: longer steps jump over optima
 LIMIT = 200  # iterations from one start
 SUFFICIENT = 1e-4  # share of the promised decrease that a step must bring (Armijo)
@@ -65,6 +67,8 @@ def descend(trace: Trace, start: Array, known: Known | None = None, note: str = 
     if at.hessian is None or not np.isfinite(at.value):
         return Descent(at, np.inf)
     saddle, dear = False, not at.exact
+    best: Descent | None = None
+    idle = 0
     for _ in range(LIMIT):
         if trace.evaluations > trace.most:
             break
@@ -78,18 +82,26 @@ def descend(trace: Trace, start: Array, known: Known | None = None, note: str = 
             return Descent(polished(at, model), model.decrement, converged=True, saddle=saddle)
         if known is not None and known(at):
             return Descent(at, model.decrement, merged=True, saddle=saddle)
+        best, idle = _least(best, Descent(at, model.decrement, converged=not model.saddle, saddle=saddle), idle)
+        if best is not None and idle == PATIENCE:
+            return best
         nearer = _search(trace, at, model)
         if nearer is None:
-            return Descent(at, model.decrement, converged=not model.saddle and model.decrement < ROUNDING, saddle=saddle)
-        if not model.saddle and model.decrement < ROUNDING and _idle(model, propose(nearer)):
-            return Descent(at, model.decrement, converged=True, saddle=saddle)
+            return best or Descent(at, model.decrement, saddle=saddle)
         at = nearer
-    return Descent(at, propose(at).decrement, saddle=saddle)
+    return best or Descent(at, propose(at).decrement, saddle=saddle)
 
 
-def _idle(old: Model, new: Model) -> bool:
-    """Did a step as short as rounding bring nothing? Then the rest of the decrement is rounding too."""
-    return new.saddle or new.decrement > 0.9 * old.decrement
+def _least(best: Descent | None, here: Descent, idle: int) -> tuple[Descent | None, int]:
+    """The end with the least decrement among those as short as rounding, and how many steps have brought nothing since.
+
+    In a curved valley the decrement rises with each step along the valley and falls with the next one across.
+    """
+    if best is not None and here.at.value < best.at.value - ROUNDING:
+        best = None
+    if here.converged and here.decrement < (FALL * best.decrement if best is not None else ROUNDING):
+        return here, 0
+    return best, idle + 1
 
 
 def propose(at: Evaluation) -> Model:

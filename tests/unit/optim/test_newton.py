@@ -50,6 +50,21 @@ def test_rounding_of_a_flat_direction_leads_nowhere(seed: int) -> None:
     assert m.deviance < min(around) + 1e-6
 
 
+def test_a_curved_valley_is_followed_to_its_end() -> None:
+    """Intercepts that hardly vary where x is at its mean leave the slopes' direction nearly free: each step along the valley raises
+    the decrement. The minimum of lme4's devfun, by nlminb and bobyqa from four starts, is on the boundary, 1.8e-6 below what is
+    found where the first such step ends the search.
+    """
+    a = np.repeat([1, 2, 3, 4, 5, 6], [6, 2, 5, 5, 4, 4])
+    x = np.array([0, 1, 0, 1, 0, 0, 1, 0, 0, 1, 0, 1, 1, 0, 1, 0, 1, 0, 0, 1, 0, 1, 0, 1, 0, 0])
+    y = [13, -2.3, 10.9, -1.7, 31.2, 12.9, -3.7, -18.6, 16.3, -6.3, 10.9, -2.3, -5.8, -0.7, -8.8, -4.9, -4.7, 3.9]
+    y += [-3.4, 13.8, 13.6, 16.1, 5.9, -0.9, 5.9, -20.7]
+    m = ranef.lmm("y ~ f + (x | a)", {"y": np.array(y), "x": x, "f": np.isin(a, [2, 4, 6]).astype(float), "a": a.astype(str)})
+    assert m.status == "optimum on the boundary"
+    assert m.deviance == pytest.approx(179.263270205, abs=2e-9)
+    assert m.theta == pytest.approx([0.6148132, -1.462917, 0], abs=2e-5)
+
+
 def test_a_true_zero_is_kept() -> None:
     toy = Toy(lambda t: 5 * np.log(1 + t[0] ** 2), np.array([1.3]))
     found = descend(Trace(toy), toy.first)
