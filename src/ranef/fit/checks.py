@@ -105,7 +105,7 @@ def refuse_degenerate(gram: Gram) -> None:
     if gram.ww[r, r] - with_y @ with_y > clear > n * (PERFECT * max(high, -low) / gram.standard.unit) ** 2:
         return
     rest = Gls.of(gram.ww).pwrss
-    size = _root_mean_square(y) / gram.standard.unit
+    size = root_mean_square(y) / gram.standard.unit
     if rest <= n * (PERFECT * max(size, 1.0)) ** 2 or rest <= 4e-15 * gram.ww[r, r]:
         raise ModelError(
             f"The fixed effects fit the response {design.response!r} perfectly: the residual variance is zero.",
@@ -133,22 +133,6 @@ def _is_number(text: str) -> bool:
         return False
 
 
-def refuse_perfect(gram: Gram, rest: float, rounding: float) -> None:
-    """Raises ModelError where fixed and random effects together leave nothing: the criterion has no minimum.
-
-    `rest` is what they leave of y'y, known up to the share `rounding` of y'y.
-    """
-    r = gram.rank
-    size = _root_mean_square(gram.standard.design.y) / gram.standard.unit
-    if rest <= gram.nobs * (PERFECT * max(size, 1.0)) ** 2 or rest <= rounding * gram.ww[r, r]:
-        raise ModelError(
-            f"Fixed and random effects together fit the response {gram.standard.design.response!r} perfectly: "
-            "the residual variance is zero.",
-            hint="The response does not vary within the levels of the grouping factors; "
-            "a mixed model is not the tool for these data.",
-        )
-
-
 def needs_estimated_sigma(known: float | None, what: str, instead: str) -> None:
     """Raises ModelError for what has no meaning where the sampling variances are known; `known` is sigma then."""
     if known is not None:
@@ -157,7 +141,7 @@ def needs_estimated_sigma(known: float | None, what: str, instead: str) -> None:
         )
 
 
-def _root_mean_square(y: Array) -> float:
+def root_mean_square(y: Array) -> float:
     largest = float(np.abs(y).max())
     scaled = y / largest if largest > 0.0 else y
     return largest * math.sqrt(float(scaled.dot(scaled)) / len(y))

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from scipy.linalg import blas, lapack
 
 from ranef.arguments import as_numbers
 from ranef.core.criterion import Criterion
@@ -27,7 +26,6 @@ from ranef.fit.checks import (
     optimum_findings,
     refuse_degenerate,
     refuse_em,
-    refuse_perfect,
     refuse_unidentified,
 )
 from ranef.fit.fit import Fit
@@ -35,6 +33,7 @@ from ranef.fit.identification import order_findings
 from ranef.fit.mean_variance import depends_on_mean, iterated
 from ranef.fit.model import Model
 from ranef.fit.overlap import overlap_findings
+from ranef.fit.perfect import refuse_perfect, refuse_vanishing
 from ranef.fit.spanned import shortened, spanned_effects, spanned_findings, without_spanned
 from ranef.optim import minimise
 from ranef.optim.problem import Optimum, Step
@@ -42,7 +41,6 @@ from ranef.schema.frames import refuse_other_order
 from ranef.schema.rows import refuse_extreme
 from ranef.schema.values import all_finite
 
-SPANNED = 1e-12  # of the squared length one of a column of X: what is left of one that the random columns span
 LONG = 12  # evaluations, more than a large model needs
 
 
@@ -126,7 +124,7 @@ def search(criterion: Criterion, optimizer: str, start: Array | None) -> Optimum
 
     def refuse() -> None:
         if not full:
-            refuse_perfect(criterion.gram, saturated_rest(criterion), 1e-14 if criterion.engine.exact else 1e-10)
+            refuse_perfect(criterion)
 
     def watch(step: Step) -> None:
         if step.evaluation == LONG:
@@ -136,8 +134,10 @@ def search(criterion: Criterion, optimizer: str, start: Array | None) -> Optimum
         return minimise(criterion, method=optimizer, start=start)
     if criterion.engine.exact:
         refuse()
-        return minimise(criterion, method=optimizer, start=start)
-    return minimise(criterion, method=optimizer, start=start, progress=watch)
+    optimum = minimise(criterion, method=optimizer, start=start, progress=None if criterion.engine.exact else watch)
+    if not full:
+        refuse_vanishing(criterion, optimum.theta)
+    return optimum
 
 
 def refit(fit: Fit, y: Array) -> Fit:
@@ -163,17 +163,6 @@ def refit(fit: Fit, y: Array) -> Fit:
     criterion = old.with_response(y) if old.residual is None else None
     gram = old.gram.with_response(y, own_units=True) if criterion is None else criterion.gram
     return answer(new, gram, None, warm=None if old.unimodal else fit.optimum.theta, criterion=criterion)
-
-
-def saturated_rest(criterion: Criterion) -> float:
-    """What fixed and random columns together leave of y'y."""
-    W = criterion.engine.saturated()
-    r = len(W) - 1
-    if not r:
-        return float(W[0, 0])
-    upper, places, rank, _ = lapack.dpstrf(W[:r, :r], tol=SPANNED)
-    with_y = blas.dtrsv(upper[:rank, :rank], W[places[:rank] - 1, r], trans=1) if rank else np.zeros(0)
-    return float(W[r, r] - with_y @ with_y)
 
 
 def checked_start(start: Array, criterion: Criterion) -> Array:
