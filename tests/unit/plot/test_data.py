@@ -1,6 +1,7 @@
 """What is drawn is what the tables say: every number in the artists is one of the answers."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from tests.unit.plot.conftest import model
 from tests.unit.plot.gallery import POWER
@@ -8,6 +9,7 @@ from tests.unit.plot.looking import axes_of, caption_of, points_of, segments_of
 
 import ranef
 from ranef.errors import DataError, ModelError
+from ranef.inference.views.columns import column
 
 plot = ranef.plot
 
@@ -164,6 +166,29 @@ def test_means_are_those_of_emmeans_with_all_observations_behind():
     np.testing.assert_allclose([s[0, 1] for s in segments_of(axis)], table["conf_low"])
     assert len(points_of(axis)) == 54
     np.testing.assert_allclose(np.sort(points_of(axis)[:, 1]), np.sort(ranef.datasets.load("Machines")["score"]))
+
+
+def test_observations_of_a_text_column_stand_at_their_means():
+    data = ranef.datasets.load("Machines").assign(Machine=lambda d: d["Machine"].astype(str))
+    axis = plot.means(ranef.emmeans(ranef.lmm("score ~ Machine + (1 | Worker)", data), "Machine"))
+    drawn = points_of(axis)
+    for place, (_, own) in enumerate(data.groupby("Machine")):
+        np.testing.assert_allclose(np.sort(drawn[np.round(drawn[:, 0]) == place, 1]), np.sort(own["score"]))
+
+
+def test_boxes_of_a_text_column_are_its_levels():
+    data = ranef.datasets.load("Machines").assign(shift=lambda d: np.where(d.index % 2, "early", "late"))
+    m = ranef.lmm("score ~ Machine + (1 | Worker)", data)
+    axis = plot.residuals(m, "shift", kind="raw")
+    medians = [line.get_ydata()[0] for line in axis.lines if line.get_linewidth() == 1.6]
+    np.testing.assert_allclose(medians, m.resid.groupby(data["shift"].to_numpy()).median())
+
+
+def test_numbers_with_missing_values_are_missing():
+    data = ranef.datasets.load("Machines")
+    data["day"] = pd.array([None, *range(1, len(data))], dtype="Int64")
+    found = column(ranef.lmm("score ~ Machine + (1 | Worker)", data), "day").numbers
+    np.testing.assert_array_equal(found, [np.nan, *range(1, len(data))])
 
 
 def test_families_of_means_have_panels_with_their_own_observations():

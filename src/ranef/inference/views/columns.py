@@ -87,10 +87,11 @@ def frame_column(data: Any, name: str) -> Values:
 
 
 def taken(name: str, found: Any, kept: NDArray[np.bool_] | None) -> Values:
-    factor = found.factor
-    if factor is None:
-        values = np.asarray(found.values, dtype=float)
+    """Numbers as numbers (NaN where missing), all else, text and times too, as levels."""
+    if found.factor is None and found.kind in ("integer", "float", "logical"):
+        values = found.predictor.values
         return Values(name, numbers=values if kept is None else values[kept])
+    factor = found.levels
     codes = np.asarray(factor.codes, dtype=np.intp)
     return _used(name, np.asarray(factor.levels, dtype=object), codes if kept is None else codes[kept])
 
