@@ -102,6 +102,10 @@ def _(node: Number) -> str:
 
 @mathml.register
 def _(node: Sign) -> str:
+    if node.text in "()[]":  # as high as a letter, not as what is between them
+        return f'<mo stretchy="false">{node.text}</mo>'
+    if node.text == "~":  # an accent without room about it, unless told
+        return '<mo lspace="0.28em" rspace="0.28em">∼</mo>'
     return f"<mo>{node.text}</mo>"
 
 

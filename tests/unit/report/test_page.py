@@ -171,6 +171,13 @@ def test_many_levels_become_a_band_and_many_rows_hexagons():
     assert len(text) < 250_000
 
 
+def test_brackets_are_as_high_as_letters_and_relations_have_room(fits):
+    marks = [mark for level in levels(fits["sleepstudy"]) for mark in ET.fromstring(mathml(level.lines)).iter("mo")]
+    assert {mark.get("stretchy") for mark in marks if mark.text in "()[]"} == {"false"}
+    assert {(mark.get("lspace"), mark.get("rspace")) for mark in marks if mark.text == "∼"} == {("0.28em", "0.28em")}
+    assert not [mark for mark in marks if mark.text == "~"]
+
+
 def test_hexagons_count_every_point():
     rng = np.random.default_rng(2)
     x, y = rng.normal(size=(2, 5000)) * 50
