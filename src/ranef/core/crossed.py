@@ -31,7 +31,7 @@ from ranef.core.stage import Eliminated, tile_product
 from ranef.core.state import State
 from ranef.covariance.base import Array
 
-STRIP = 128  # rows that are mirrored or multiplied at a time
+STRIP, TILE = 512, 128  # rows that are multiplied, and that are mirrored, at a time
 ROOM = 1 << 30  # bytes of the X_d beyond which the Hessian comes from differences of the gradient
 
 
@@ -125,7 +125,7 @@ def _through(done: Eliminated, inverse: Inverse) -> Array:
     if outer is None:
         panel = _panel(done, inverse)
         return panel.outer(panel.gather(inverse.lower))
-    return done.T**2 * outer.forms(inverse.of_effects())[:, None, None]
+    return done.T**2 * inverse.forms(outer)[:, None, None]
 
 
 def _squares(done: Eliminated, inverse: Inverse, E: Array) -> list[Array]:
@@ -176,11 +176,11 @@ def times_in_place(A: Array, B: Array) -> Array:
 
 def mirror(lower: Array) -> Array:
     """The symmetric matrix of a lower triangle, in place."""
-    for start in range(0, len(lower), STRIP):
-        rows = slice(start, start + STRIP)
+    for start in range(0, len(lower), TILE):
+        rows = slice(start, start + TILE)
         own = lower[rows, rows]
         lower[rows, rows] = np.tril(own) + np.tril(own, -1).T
-        lower[rows, start + STRIP :] = lower[start + STRIP :, rows].T
+        lower[rows, start + TILE :] = lower[start + TILE :, rows].T
     return lower
 
 

@@ -76,18 +76,17 @@ def _products(matrix: csr_array) -> csr_array:
     counts, size = np.diff(matrix.indptr), matrix.shape[1]
     starts = np.append(0, np.cumsum(counts * (counts + 1) // 2)).astype(np.int32)
     places, values = np.empty(starts[-1], dtype=np.int32), np.empty(starts[-1])
-    for rows, a, b in _pairs(counts, matrix.indptr):
-        own = slice(starts[rows.start], starts[rows.stop])
-        np.add(matrix.indices[a] * np.int32(size), matrix.indices[b], out=places[own].reshape(a.shape))
-        np.multiply(matrix.data[a], matrix.data[b], out=values[own].reshape(a.shape))
+    for rows, entries, later, earlier in _alike(counts, matrix.indptr):
+        own, shape = slice(starts[rows.start], starts[rows.stop]), (rows.stop - rows.start, -1)
+        columns, numbers = matrix.indices[entries].reshape(shape), matrix.data[entries].reshape(shape)
+        np.add((columns * np.int32(size)).take(later, axis=1), columns.take(earlier, axis=1), out=places[own].reshape(shape))
+        np.multiply(numbers.take(later, axis=1), numbers.take(earlier, axis=1), out=values[own].reshape(shape))
     return csr_array((values, places, starts), shape=(len(counts), size * size))
 
 
-def _pairs(counts: Index, starts: Index) -> Iterator[tuple[slice, Index, Index]]:
-    """Rows with as many entries, and the (rows, c (c + 1) / 2) places of the later and the earlier entry of each pair."""
+def _alike(counts: Index, starts: Index) -> Iterator[tuple[slice, slice, Index, Index]]:
+    """Rows with as many entries, the stretch of these, and which is the later and which the earlier one of each pair."""
     sizes, first = np.unique(counts, return_index=True)
     edges = [*first.tolist(), len(counts)]
     for size, start, stop in zip(sizes.tolist(), edges[:-1], edges[1:], strict=True):
-        later, earlier = np.tril_indices(size)
-        at = starts[start:stop, None]
-        yield slice(start, stop), at + later, at + earlier
+        yield slice(start, stop), slice(starts[start], starts[stop]), *np.tril_indices(size)

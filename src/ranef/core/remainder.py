@@ -20,6 +20,7 @@ from scipy.sparse import coo_array, csr_array
 from ranef.core.elimination import oriented
 from ranef.core.gram import Gram, Index
 from ranef.core.kernels.threads import many_threads
+from ranef.core.outer import Outer
 from ranef.core.panel import Panel
 from ranef.core.pieces import LinAlgError
 from ranef.covariance.base import Array
@@ -234,12 +235,14 @@ class Inverse:
                 out[:, a, b] = self.lower[np.maximum(row, column), np.minimum(row, column)]
         return self.factors[i] @ out @ self.factors[j].T
 
-    def of_effects(self) -> Array:
-        """(q2, q2) the lower triangle of Lambda S^-1 Lambda', where each level has one effect."""
+    def forms(self, outer: Outer) -> Array:
+        """(m,) p_j'Lambda S^-1 Lambda'p_j, where each level has one effect."""
+        if len(self.factors) == 1:
+            return float(self.factors[0][0, 0]) ** 2 * outer.forms(self.lower)
         scale = self.remainder.scale(self.factors)
-        out = self.lower * scale
-        out *= scale[:, None]
-        return out
+        scaled = self.lower * scale
+        scaled *= scale[:, None]
+        return outer.forms(scaled)
 
     def scaled(self, panel: Panel) -> Panel:
         """P Lambda for a panel P = Z_i'Z_2."""

@@ -36,7 +36,7 @@ RANGES, SIGNS = 0.95, 0.2  # differences of logarithms of ranges, and of Fisher'
 SIZES = np.append(0.0, np.geomspace(1e-3, 1e3, 19))  # standard deviations at which the criterion of a single one is looked at
 SETTLED = 1.0  # standard errors by which coefficients may differ where one optimum is looked for
 SHORT = 0.5  # a step with estimated traces that is longer than this share of theta is not taken
-FAR = 25.0  # a decrement after which the next one is not yet small enough for one exact step
+FAR, LONG = 25.0, 0.1  # a decrement, and a step relative to theta, after which the next one is not small enough for one exact step
 
 
 def start(criterion: Criterion) -> Array:
@@ -67,8 +67,9 @@ def _sketched(criterion: Criterion, theta: Array) -> Array:
         model = propose(criterion.evaluation(theta, pieces))
         if model.saddle or np.abs(model.step).max() > SHORT * np.abs(theta).max():
             return theta
+        near = model.decrement < FAR and (np.abs(model.step) < LONG * np.abs(theta)).all()
         theta = theta + model.step
-        if model.decrement < FAR:
+        if near:
             return theta
     return theta
 

@@ -21,6 +21,7 @@ from ranef.optim.trace import Trace, largest
 EPS = float(np.finfo(float).eps)
 DECREMENT = 1e-10  # g'H^-1 g / 2, in units of the deviance
 DECREMENT_DEAR = 1e-8  # the same where the exact Hessian is dear: the last step, which is still taken, leaves about the square
+DECREMENT_CLOSE, CLOSE = 1e-7, 1e-5  # the same for a step that is, relative to theta, so short that the Hessian hardly changes
 ROUNDING = 1e-6  # values are not trusted to tell differences below this, where gradients still can
 FLAT = 1e-9  # a scaled eigenvalue below this is zero: the direction is not identified
 SADDLE = 1e-6  # a negative eigenvalue nearer to zero is rounding
@@ -74,10 +75,10 @@ def descend(trace: Trace, start: Array, known: Known | None = None, note: str = 
             break
         model = propose(at)
         saddle = saddle or model.saddle
-        if at.unfinished and not model.saddle and model.decrement <= DECREMENT_DEAR:
+        if at.unfinished and not model.saddle and model.decrement <= _enough(at, model):
             at = trace.evaluate(at.theta, 3)
             model = propose(at)
-        enough = DECREMENT_DEAR if dear and at.exact else DECREMENT
+        enough = _enough(at, model) if dear and at.exact else DECREMENT
         if not model.saddle and model.decrement <= max(enough, 4.0 * EPS * abs(at.value)):
             return Descent(polished(at, model), model.decrement, converged=True, saddle=saddle)
         if known is not None and known(at):
@@ -102,6 +103,11 @@ def _least(best: Descent | None, here: Descent, idle: int) -> tuple[Descent | No
     if here.converged and here.decrement < (FALL * best.decrement if best is not None else ROUNDING):
         return here, 0
     return best, idle + 1
+
+
+def _enough(at: Evaluation, model: Model) -> float:
+    """The decrement that may be left to the last step, with the exact Hessian, where that is dear."""
+    return DECREMENT_CLOSE if (np.abs(model.step) <= CLOSE * np.abs(at.theta)).all() else DECREMENT_DEAR
 
 
 def propose(at: Evaluation) -> Model:
