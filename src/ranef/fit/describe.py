@@ -88,7 +88,7 @@ def describe_design(formula: str, design: Design, rows: Rows) -> Description:
         title="Fixed effects", frame_kind=frame,
     )  # fmt: skip
     findings = data_findings(design, rows, tuple(name for j, name in enumerate(design.names) if j not in kept))
-    findings += _refusals(design) + _confounded(design) + overlap_findings(design) + never_together(design)
+    findings += _refusals(design) + _constant_slopes(design) + overlap_findings(design) + never_together(design)
     if any(term.size <= standard.rank for term in design.terms):
         findings += spanned_findings(Gram.of(standard))
     residual, visits = structure_table(design, frame), visit_table(design, frame)
@@ -160,13 +160,9 @@ def _refusals(design: Design) -> list[Finding]:
     return []
 
 
-def _confounded(design: Design) -> list[Finding]:
-    """Grouping factors that are the same, and slopes of columns that do not vary within any level."""
+def _constant_slopes(design: Design) -> list[Finding]:
+    """Slopes of columns that do not vary within any level."""
     out = []
-    for f, g in combinations(_groupings(design), 2):
-        if relation(f.codes, g.codes, f.size, g.size) == "the same partition":
-            message = f"{f.name} and {g.name} divide the rows in the same way: their variances cannot be told apart."
-            out.append(Finding("confounded_groups", "serious", message, f"Leave one of {f.name} and {g.name} out."))
     for term in design.terms:
         for name, column in zip(term.names, () if term.z is None else term.z.T, strict=False):
             if np.ptp(column) and _constant_within(column, term.group):

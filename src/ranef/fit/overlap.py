@@ -1,4 +1,5 @@
-"""Random terms that say nothing new beside another on the same groups, as (1 | g) beside (0 + f | g) for a factor f.
+"""Random terms that say nothing new beside another on the same groups, as (1 | g) beside (0 + f | g) for a factor f, or (1 | g : h)
+beside (1 | g) where each level of g has one of h.
 
 With the columns of a term z_1 = z_2 A, every covariance Omega_1 of its effects is the covariance A Omega_1 A' of effects of the
 other term, which may have any: the variances of the two cannot be told apart, and the model is the same without the first.
@@ -20,16 +21,21 @@ PLAIN = ("un", "diag", "id")
 
 
 def overlap_findings(design: Design) -> list[Finding]:
-    terms = design.terms
-    return [
-        Finding(
-            "overlapping_random_terms", "warning",
-            f"{terms[i].label} is a special case of {terms[j].label}: the data cannot tell its variance from theirs.",
-            f"Leave {terms[i].label} out, the fit stays the same; for a factor f without correlations write diag(f | g).",
-            {"term": terms[i].label, "within": terms[j].label},
-        )
-        for i, j in special_cases(terms).items()
-    ]  # fmt: skip
+    return [_finding(design.terms[i], design.terms[j]) for i, j in special_cases(design.terms).items()]
+
+
+def _finding(term: RandomTerm, other: RandomTerm) -> Finding:
+    f, g = term.group, other.group
+    if frozenset(f.variables) == frozenset(g.variables):
+        why, more = "", "; for a factor f without correlations write diag(f | g)"
+    else:
+        why, more = f", because {f.name} and {g.name} divide the rows in the same way", ""
+    return Finding(
+        "overlapping_random_terms", "warning",
+        f"{term.label} is a special case of {other.label}{why}: the data cannot tell its variance from theirs.",
+        f"Leave {term.label} out, the fit stays the same{more}.",
+        {"term": term.label, "within": other.label},
+    )  # fmt: skip
 
 
 def special_cases(terms: Sequence[RandomTerm]) -> dict[int, int]:
@@ -47,13 +53,25 @@ def special_cases(terms: Sequence[RandomTerm]) -> dict[int, int]:
 
 def columns_within(term: RandomTerm, other: RandomTerm) -> Array | None:
     """(k, r) A with z = z_other A for terms with the same groups; None where there is none."""
-    if frozenset(term.group.variables) != frozenset(other.group.variables) or term.group.size != other.group.size:
+    if not _same_groups(term, other):
         return None
     n = len(term.group.codes)
     small, large = (np.ones((n, 1)) if one.z is None else one.z for one in (term, other))
     if n > FEW and _combinations(small[:: n // FEW], large[:: n // FEW]) is None:
         return None
     return _combinations(small, large)
+
+
+def _same_groups(term: RandomTerm, other: RandomTerm) -> bool:
+    """Do their grouping factors divide the rows in the same way, whatever they are called?"""
+    f, g = term.group, other.group
+    if f.size != g.size:
+        return False
+    if frozenset(f.variables) == frozenset(g.variables) or term.levels is not None or other.levels is not None:
+        return frozenset(f.variables) == frozenset(g.variables)
+    image = np.empty(f.size, dtype=g.codes.dtype)
+    image[f.codes] = g.codes
+    return bool(np.all(image[f.codes] == g.codes))
 
 
 def _combinations(small: Array, large: Array) -> Array | None:

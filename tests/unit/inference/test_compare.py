@@ -165,6 +165,20 @@ class TestSpecialCases:
         for apart in ("y ~ x + (x || g)", "y ~ x + (1 | g) + (0 + x | g) + (1 | h)", "y ~ x + (1 | g) + diag(0 + b | g)"):
             assert "overlapping_random_terms" not in {one.code for one in ranef.lmm(apart, two).findings}
 
+    def test_groups_of_two_names_are_the_same_groups(self, two: pd.DataFrame) -> None:
+        """Each level of g has one of k, so that g:k divides the rows as g does: only the sum of the two variances is in the data."""
+        nested = two.assign(k=[f"k{str(g)[-1]}" for g in two["g"]])
+        m0, m1 = ranef.lmm("y ~ x + (1 | g)", nested), ranef.lmm("y ~ x + (1 | g / k)", nested)
+        (found,) = (one for one in m1.findings if one.code == "overlapping_random_terms")
+        assert found.evidence == {"term": "(1 | g)", "within": "(1 | g:k)"} and "g and g:k divide the rows" in found.message
+        assert "overlapping_random_terms" in {one.code for one in ranef.describe(m1.formula, nested).findings}
+        assert m1.deviance == pytest.approx(m0.deviance, abs=1e-9)
+        assert sum(m1.varcorr["vcov"][:2]) == pytest.approx(m0.varcorr["vcov"][0], rel=1e-5)
+        table = ranef.compare(m0, m1, reference="asymptotic")
+        assert table["statistic"][1] == 0.0 and table["p_value"][1] == 1.0 and "the same" in table.notes[-1]
+        apart = ranef.describe("y ~ x + (1 | g) + (0 + x | g:k)", nested)
+        assert "overlapping_random_terms" not in {one.code for one in apart.findings}
+
 
 class TestLikelihoods:
     def test_same_mean_by_reml_other_means_by_ml(self, data: pd.DataFrame) -> None:
