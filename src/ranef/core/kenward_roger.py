@@ -25,6 +25,7 @@ from ranef.covariance.base import Array
 
 Information = Literal["expected", "observed"]
 FLAT = 1e-10  # an eigenvalue of the information below this share of the largest is none
+EXACT = 1e-10  # share of A_1 by which it may differ from q A_2 where F has an exact distribution
 NEAR_TWO = 0.01  # within this distance of two denominator df the scale of F is not defined, and one is used
 
 
@@ -106,19 +107,21 @@ class KenwardRoger:
 
 
 def scaled_df(q: int, A1: float, A2: float) -> tuple[float, float]:
-    """Denominator df and scale of F for q numerator df: Kenward and Roger (1997), section 3."""
+    """Denominator df and scale of F for q numerator df: Kenward and Roger (1997), section 3.
+
+    Where A_1 = q A_2, as for one row and where F is exact, they are 2q / A_2 and one; the general formula reads 0/0 at two df.
+    """
     if A2 <= 0.0:
         return np.inf, 1.0
-    if q == 1:
-        return 2.0 / A2, 1.0
+    if q == 1 or abs(A1 - q * A2) <= EXACT * abs(A1):
+        return 2.0 * q / A2, 1.0
     B = (A1 + 6.0 * A2) / (2.0 * q)
     g = ((q + 1) * A1 - (q + 4) * A2) / ((q + 2) * A2)
     divisor = 3.0 * q + 2.0 * (1.0 - g)
     V0, V1, V2 = 1.0 + g / divisor * B, 1.0 - (q - g) / divisor * B, 1.0 - (q + 2.0 - g) / divisor * B
     shrink = 1.0 - A2 / q
     V0 = 0.0 if abs(V0) < 1e-10 else V0
-    ratio = 1.0 if abs(shrink) < 1e-14 and abs(V1) < 1e-14 else shrink / V1
-    spread = ratio**2 * V0 / V2 if V2 != 0.0 else np.inf
+    spread = (shrink / V1) ** 2 * V0 / V2 if V1 != 0.0 != V2 else np.inf
     df = 4.0 + (q + 2.0) / (spread - 1.0)
     scale = 1.0 if abs(df - 2.0) < NEAR_TWO else df * shrink / (df - 2.0)
     return df, scale

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.stats import f_oneway
 from tests.reference.load import fitted as reference
 from tests.reference.load import reference_case
 from tests.unit.inference.examples import Twin, crossed
@@ -120,9 +121,26 @@ def test_one_row_is_two_over_a() -> None:
 
 def test_balanced_one_way_is_the_exact_f() -> None:
     """A_1 and A_2 of a hypothesis with d exact denominator df: the scale is one and the df are found."""
-    for q, d in ((2, 20.0), (3, 9.0), (5, 45.0)):
-        df, scale = scaled_df(q, 2.0 * q**2 / d, 2.0 * q / d)
-        np.testing.assert_allclose([df, scale], [d, 1.0], rtol=1e-9)
+    for q, d in ((2, 20.0), (3, 9.0), (5, 45.0), (2, 2.0), (3, 1.0)):
+        for rounding in (0.0, 1e-15, -1e-14, 1e-13):
+            df, scale = scaled_df(q, 2.0 * q**2 / d * (1.0 + rounding), 2.0 * q / d * (1.0 - 5.0 * rounding))
+            np.testing.assert_allclose([df, scale], [d, 1.0], rtol=1e-9)
+
+
+def test_two_denominator_df_are_the_exact_f() -> None:
+    """Three arms of five clusters of equal size: the F of the clusters' means on (2, 2) df, whatever is rounded."""
+    arm = np.array([0, 0, 1, 1, 2])
+    for seed in (9, 11, 14, 19, 31):
+        rng = np.random.default_rng(seed)
+        a, b = np.repeat(np.arange(5), 8), np.tile(np.repeat(np.arange(4), 2), 5)
+        y = 3 * rng.normal(size=5)[a] + rng.normal(size=20)[a * 4 + b] + rng.normal(size=40)
+        data = {"y": y, "a": a.astype(str), "b": b.astype(str), "f": arm[a].astype(str)}
+        table = ranef.lmm("y ~ f + (1 | a / b)", data).anova(ddf="kenward-roger")
+        means = [y[a == cluster].mean() for cluster in range(5)]
+        exact = f_oneway(*([means[i] for i in range(5) if arm[i] == j] for j in range(3)))
+        assert table["den_df"][0] == pytest.approx(2.0, rel=1e-6)
+        assert table["statistic"][0] == pytest.approx(exact.statistic, rel=1e-6)
+        assert table["p_value"][0] == pytest.approx(exact.pvalue, rel=1e-6)
 
 
 def test_maximum_likelihood_is_refused() -> None:
