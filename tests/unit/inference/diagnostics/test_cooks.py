@@ -62,3 +62,12 @@ def test_clusters_of_fewer_rows_than_columns_and_of_more(rows):
     m = ranef.lmm("y ~ a + b + c + d + e + f + g + h + (1 | group)", data)
     codes = m.model.design.terms[0].group.codes
     assert np.allclose(cooks.apart(m, codes), influence(m, "group", "fixed").cooks, rtol=1e-7)
+
+
+def test_where_no_cluster_can_be_left_out_nothing_is_judged():
+    data = ranef.datasets.load("sleepstudy").assign(driver=lambda d: d["Subject"].astype(str))
+    found = ranef.check(ranef.lmm("Reaction ~ Days + driver + (1 | driver)", data))
+    line = found.table.frame.set_index("check").loc["Cook's distance, driver"]
+    assert (line["verdict"], line["evidence"]) == ("not tested", "without any of these levels the model is not determined.")
+    assert np.isnan(line["statistic"])
+    assert "influence" not in found.panels
