@@ -5,6 +5,8 @@ docs/explanation/likelihood.md, eq. 32.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from scipy.linalg import blas, lapack
 
@@ -13,6 +15,9 @@ from ranef.core.standard import Array
 from ranef.core.strata import PERFECT
 from ranef.errors import ModelError
 from ranef.fit.checks import root_mean_square
+
+if TYPE_CHECKING:
+    from ranef.fit.fit import Fit
 
 SPANNED = 1e-12  # of the squared length one of a column of X: what is left of one that the random columns span
 FAR = 1e6  # standard deviations relative to that of the residuals, beyond which these are nothing
@@ -37,6 +42,20 @@ def refuse_vanishing(criterion: Criterion, theta: Array) -> None:
     """Raises ModelError where the search has followed the residual variance to zero, as a part of the effects fits y."""
     if np.abs(theta).max(initial=0.0) > FAR and _leaves_nothing(criterion, saturated_rest(criterion)):
         raise _perfect(criterion, "The criterion falls as it goes to zero. Leave out a term, or see what determines the response.")
+
+
+def needs_residuals(fit: Fit, what: str) -> None:
+    """Raises ModelError for what looks at a residual variance of zero, where fixed and random effects fit any response."""
+    criterion = fit.criterion
+    effects = sum(block.levels * block.width for block in criterion.layout.blocks)
+    if criterion.scale is not None or criterion.residual is not None or effects + criterion.gram.rank < criterion.gram.nobs:
+        return
+    if _leaves_nothing(criterion, saturated_rest(criterion)):
+        raise ModelError(
+            f"{what} needs data of which the effects leave something to the residuals: fixed and random effects together fit any "
+            f"response in these {criterion.gram.nobs} rows, and a residual variance of zero is not much less likely than the best.",
+            hint="Leave out a term.",
+        )
 
 
 def _perfect(criterion: Criterion, hint: str) -> ModelError:

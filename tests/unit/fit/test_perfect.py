@@ -1,5 +1,8 @@
 """A perfect fit has no optimum; it is refused also where the check is dear and comes late. Effects that fit any response are another matter."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -49,3 +52,9 @@ def test_a_response_that_a_part_of_them_determines_is_refused() -> None:
     data = saturated().assign(y=lambda d: d["g"].astype(float) ** 2)
     with pytest.raises(ranef.ModelError, match="perfectly"):
         ranef.lmm("y ~ a * b + (1 | g / h)", data)
+
+
+@pytest.mark.parametrize("question", [ranef.profile, ranef.bootstrap])
+def test_what_looks_at_a_residual_variance_of_zero_is_refused(question: Callable[[Any], Any]) -> None:
+    with pytest.raises(ranef.ModelError, match="fit any response in these 25 rows"):
+        question(ranef.lmm("y ~ a * b + (1 | g / h)", saturated()))

@@ -11,6 +11,7 @@ import numpy as np
 from ranef.arguments import check_count, check_level, checked
 from ranef.covariance.base import Array
 from ranef.errors import Finding, ModelError
+from ranef.fit.perfect import needs_residuals
 from ranef.fit.spanned import refuse_spanned
 from ranef.inference.bootstrap import limits
 from ranef.inference.bootstrap.run import Work, entropy_of
@@ -223,6 +224,7 @@ def bootstrap(
             raise ModelError("The test of two models is a parametric bootstrap.", hint="Leave kind out.")
         return compare_by_bootstrap(fit, other, n, seed, n_jobs=n_jobs, progress=progress)
     refuse_spanned(fit, "bootstrap()")
+    needs_residuals(fit, "bootstrap()")
     n = checked_count(n if other is None else other)
     if kind not in KINDS:
         raise ModelError(f"kind={kind!r} is not known.", hint=f"Use one of: {', '.join(KINDS)}.")

@@ -15,6 +15,7 @@ from ranef.core.criterion import Criterion
 from ranef.core.solution import Solution
 from ranef.covariance.base import Array
 from ranef.errors import Finding, ModelError
+from ranef.fit.perfect import needs_residuals
 from ranef.fit.residual_side import refuse_structured
 from ranef.fit.spanned import refuse_spanned
 from ranef.inference.profile.limits import Lower, Unreachable, model_at, reach
@@ -150,6 +151,7 @@ def profile(fit: Fit, level: float = 0.95, which: str | Sequence[str] | None = N
     check_level(level)
     refuse_structured(fit, "profile()", "residual_parameters() has Wald intervals on suitable scales.")
     refuse_spanned(fit, "profile()")
+    needs_residuals(fit, "profile()")
     criterion = replace(fit.criterion, reml=False)
     if criterion.size:
         optimum = fit.optimum if not fit.reml else minimise(criterion, start=_warm(fit, criterion))
