@@ -28,6 +28,24 @@ def lower_root(factor: Array) -> Array:
     return own * np.where(own.diagonal() < 0, _below(k, -1.0), _below(k, 1.0))
 
 
+def filled_from_the_left(lower: Array) -> Array:
+    """The root of the same matrix whose columns begin in rows as far up as they can: lower-triangular, the zero columns last.
+
+    Where a pivot is zero, the entries to its right may be rotated at will; in this root none is left.
+    """
+    out, basis = np.zeros_like(lower), np.zeros_like(lower)
+    found = 0
+    for i, row in enumerate(lower):
+        along = basis @ row
+        rest = row - along @ basis
+        size = float(np.linalg.norm(rest))
+        if size > SINGULAR * float(np.linalg.norm(row)):
+            basis[found], along[found] = rest / size, size
+            found += 1
+        out[i] = along
+    return out
+
+
 @cache
 def _below(k: int, value: float) -> Array:
     """The lower triangle of a k x k matrix full of a value."""

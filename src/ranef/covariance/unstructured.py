@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ranef.covariance.about import About, Names
 from ranef.covariance.base import Array
 from ranef.covariance.factored import Factored
-from ranef.covariance.roots import lower_root
+from ranef.covariance.roots import filled_from_the_left, lower_root
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,14 @@ class Unstructured(Factored):
         return lower_root(factor)[places(self.k)]
 
     def canonical(self, theta: Array) -> Array:
-        """A factor with a positive diagonal is the only one of its kind: it stays as it is."""
-        return theta if (theta[variances(self.k)] > 0.0).all() else self.of_factor(self.factor(theta))
+        """A factor with a positive diagonal is the only one of its kind: it stays as it is.
+
+        From a singular one that is filled from the left, theta reaches all covariances of its rank nearby to first order; from
+        another, where the first variance is zero, not those with a covariance beside it, and degrees of freedom would miss them.
+        """
+        if (theta[variances(self.k)] > 0.0).all():
+            return theta
+        return filled_from_the_left(lower_root(self.factor(theta)))[places(self.k)]
 
     def support(self) -> NDArray[np.bool_]:
         return np.ones((self.k, self.k), dtype=bool)

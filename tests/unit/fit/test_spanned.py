@@ -195,3 +195,16 @@ def test_beside_other_parts_of_a_model() -> None:
     given = ranef.lmm("y ~ g + (1 | g)", data, hold={"g": {0: 2.0}})
     assert told(given) == []
     assert np.isfinite(given.pvalues).all()
+
+
+def test_degrees_of_freedom_beside_a_zero_in_the_full_likelihood() -> None:
+    """Intercepts that f spans do not vary where x is at its mean, so that the covariance with the slopes is zero there; the degrees
+    of freedom depend on how well it is known. lmerTest 3.1-3, from a start at this optimum (another is 3.7 higher).
+    """
+    i = np.arange(36)
+    group, x = i // 12, i % 4 + i // 12.0
+    y = (i * 37) % 23 + x * np.array([6, 1, -5])[group]
+    m = ranef.lmm("y ~ f + (x | f)", {"y": y, "x": x, "f": np.array(list("abc"))[group]}, reml=False)
+    assert m.deviance == pytest.approx(2 * 122.933288093, abs=1e-8)
+    assert m.bse.to_numpy() == pytest.approx([2.508786796, 3.171520526, 3.547960362], rel=1e-7)
+    assert m.df.to_numpy() == pytest.approx([2.397067940, 5.530717667, 35.942424891], rel=1e-6)
