@@ -25,7 +25,7 @@ from ranef.core.em import em_step
 from ranef.core.gram import Gram
 from ranef.core.kernels.threads import one_thread
 from ranef.core.landscape import effort
-from ranef.core.layout import Layout
+from ranef.core.layout import Layout, Part
 from ranef.core.pieces import Known, LinAlgError, Pieces, differentiate
 from ranef.core.plain import Plain
 from ranef.core.residual.clusters import components
@@ -304,15 +304,22 @@ class Criterion:
     def boundary(self, theta: Array) -> tuple[str, ...]:
         """The directions in which random effects, and residuals with a structure, do not vary at theta."""
         found: list[str] = []
-        for _, part in self.layout.parts:
+        for f, part in self.layout.parts:
             term = self.gram.standard.design.terms[part.term]
             factor, names = part.covariance.factor(theta[part.theta]), term.names
             if isinstance(part.covariance, Spanned):
                 factor, names = part.covariance.estimated(factor, names)
+            elif part.covariance.word == "un" and term.z is not None and not np.all(np.any(factor, axis=1)):
+                factor = self._of_user(factor, f, part, term.z)
             found += vanished(factor, names, term.group.name, part.covariance.rank)
         if self.residual is not None:
             found += self.residual.vanished(theta[self.layout.size :])
         return tuple(found)
+
+    def _of_user(self, factor: Array, f: int, part: Part, z: Array) -> Array:
+        """The factor of the user's effects times the size of their columns: what does not vary at the means may do so elsewhere."""
+        size = np.sqrt(np.mean(z**2, axis=0))
+        return np.asarray(size[:, None] * np.linalg.solve(self.gram.z_map(f)[part.columns, part.columns], factor))
 
 
 def choose_residual_engine(gram: Gram, covariance: RowCovariance) -> ResidualEngine:

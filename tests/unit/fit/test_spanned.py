@@ -208,3 +208,6 @@ def test_degrees_of_freedom_beside_a_zero_in_the_full_likelihood() -> None:
     assert m.deviance == pytest.approx(2 * 122.933288093, abs=1e-8)
     assert m.bse.to_numpy() == pytest.approx([2.508786796, 3.171520526, 3.547960362], rel=1e-7)
     assert m.df.to_numpy() == pytest.approx([2.397067940, 5.530717667, 35.942424891], rel=1e-6)
+    (boundary,) = (found for found in m.findings if found.code == "singular_fit")
+    assert m.varcorr["sdcor"][2] == pytest.approx(-1.0)
+    assert boundary.evidence["directions"] == ("the correlation of (Intercept) and x in f is -1",)
