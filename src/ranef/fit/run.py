@@ -68,23 +68,36 @@ def _identified(model: Model, gram: Gram) -> tuple[Model, Gram]:
     return replace(model, intake=intake, options=options), Gram.of(standardise(design, Layout.of(design.terms)))
 
 
-def answer(model: Model, gram: Gram, start: Array | None, *, warm: Array | None = None, criterion: Criterion | None = None) -> Fit:
-    """Minimise the criterion of Gram blocks; `start` is on the user's scale, `warm` is a standardised theta."""
+def answer(
+    model: Model,
+    gram: Gram,
+    start: Array | None,
+    *,
+    warm: Array | None = None,
+    further: bool = False,
+    criterion: Criterion | None = None,
+) -> Fit:
+    """Minimise the criterion of Gram blocks; `start` is on the user's scale, `warm` is a standardised theta.
+
+    The search goes down from there, and looks `further` for other optima if asked.
+    """
     if depends_on_mean(model.design):
         return iterated(
             model, gram, warm, lambda own, gram, warm: _answer(own, gram, start if depends_on_mean(own.design) else None, warm)
         )
-    return _answer(model, gram, start, warm, criterion)
+    return _answer(model, gram, start, warm, further, criterion)
 
 
-def _answer(model: Model, gram: Gram, start: Array | None, warm: Array | None, criterion: Criterion | None = None) -> Fit:
+def _answer(
+    model: Model, gram: Gram, start: Array | None, warm: Array | None, further: bool = False, criterion: Criterion | None = None
+) -> Fit:
     """The same for a design that is known."""
     design = model.design
     refuse_degenerate(gram)
     criterion = criterion or criterion_of(model, gram)
     if start is not None and warm is None:
         warm = checked_start(start, criterion)
-    optimum = search(criterion, model.options.optimizer, warm) if criterion.size else minimise(criterion)
+    optimum = search(criterion, model.options.optimizer, warm, further) if criterion.size else minimise(criterion)
     solution = Solution.of(criterion, optimum)
     dropped = tuple(name for j, name in enumerate(design.names) if j not in set(gram.standard.kept))
     findings = (
@@ -116,7 +129,7 @@ def criterion_of(model: Model, gram: Gram) -> Criterion:
     return Criterion.of_gram(gram, model.reml or not (model.design.terms or model.design.sigma))
 
 
-def search(criterion: Criterion, optimizer: str, start: Array | None) -> Optimum:
+def search(criterion: Criterion, optimizer: str, start: Array | None, further: bool = False) -> Optimum:
     """The optimum. A perfect fit has none: it is refused before the search where that is cheap, else once the search is long."""
 
     terms, n = criterion.gram.standard.design.terms, criterion.gram.nobs
@@ -131,17 +144,21 @@ def search(criterion: Criterion, optimizer: str, start: Array | None) -> Optimum
             refuse()
 
     if criterion.scale is not None:
-        return minimise(criterion, method=optimizer, start=start)
+        return minimise(criterion, method=optimizer, start=start, further=further)
     if criterion.engine.exact:
         refuse()
-    optimum = minimise(criterion, method=optimizer, start=start, progress=None if criterion.engine.exact else watch)
+    progress = None if criterion.engine.exact else watch
+    optimum = minimise(criterion, method=optimizer, start=start, further=further, progress=progress)
     if not full:
         refuse_vanishing(criterion, optimum.theta)
     return optimum
 
 
 def refit(fit: Fit, y: Array) -> Fit:
-    """The same model and design with another response, started at the old optimum."""
+    """The same model and design with another response, searched for from the old optimum.
+
+    Without a residual structure other optima are looked for as in a first fit.
+    """
     design, rows = fit.model.design, fit.model.rows
     refuse_other_order(y, rows.index, "y")
     y = np.array(as_numbers("y", y))  # a copy: the caller may go on to change theirs
@@ -162,7 +179,8 @@ def refit(fit: Fit, y: Array) -> Fit:
     old = fit.criterion
     criterion = old.with_response(y) if old.residual is None else None
     gram = old.gram.with_response(y, own_units=True) if criterion is None else criterion.gram
-    return answer(new, gram, None, warm=None if old.unimodal else fit.optimum.theta, criterion=criterion)
+    warm = None if old.unimodal else fit.optimum.theta
+    return answer(new, gram, None, warm=warm, further=criterion is not None, criterion=criterion)
 
 
 def checked_start(start: Array, criterion: Criterion) -> Array:

@@ -19,11 +19,18 @@ from ranef.optim.trace import Progress, Stopped, Trace
 METHODS: dict[str, Callable[[Trace, Array | None], Pool]] = {"newton": search, "bobyqa": bobyqa, "lbfgs": lbfgs, "em": em}
 
 
-def minimise(problem: Problem, *, method: str = "newton", start: Array | None = None, progress: Progress | None = None) -> Optimum:
+def minimise(
+    problem: Problem,
+    *,
+    method: str = "newton",
+    start: Array | None = None,
+    further: bool = False,
+    progress: Progress | None = None,
+) -> Optimum:
     """The best optimum of `problem`; "newton" looks for it from several starts where that is cheap, the other methods from one.
 
-    With a `start` the search goes down from there and nowhere else. `progress` is called with each `Step` of the path and may
-    answer False to stop. Raises ModelError for an unknown method or a start of the wrong length.
+    With a `start` the search goes down from there and nowhere else, or looks `further` as without one. `progress` is called with
+    each `Step` of the path and may answer False to stop. Raises ModelError for an unknown method or a start of the wrong length.
     """
     if method not in METHODS:
         raise ModelError(f"There is no optimizer {method!r}.", hint=f"Choose one of {', '.join(METHODS)}.")
@@ -33,7 +40,8 @@ def minimise(problem: Problem, *, method: str = "newton", start: Array | None = 
         return _closed_form(problem)
     trace = Trace(problem, progress, problem.most)
     try:
-        pool = METHODS[method](trace, None if start is None else np.array(start, dtype=float))
+        first = None if start is None else np.array(start, dtype=float)
+        pool = search(trace, first, further) if method == "newton" else METHODS[method](trace, first)
     except Stopped:
         assert trace.best is not None
         pool = judged(Trace(problem), trace.best.theta)

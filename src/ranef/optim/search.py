@@ -93,13 +93,14 @@ def reflected(problem: Problem, at: Evaluation) -> Evaluation:
     return replace(at, theta=theta, gradient=at.gradient * sign, hessian=at.hessian * sign * sign[:, None])
 
 
-def search(trace: Trace, start: Array | None) -> Pool:
-    """The optima of the problem as far as it pays to look; from a given start only the one below it."""
+def search(trace: Trace, start: Array | None, further: bool = False) -> Pool:
+    """The optima of the problem as far as it pays to look; from a given start the one below it, and `further` ones if asked."""
     problem = trace.problem
     pool = Pool(problem)
     first = problem.closed_form() if start is None else start
     pool.explore(trace, problem.start() if first is None else first, "start")
-    if pool.optima and (start is not None or problem.unimodal or problem.effort > AFFORDABLE):
+    alone = start is not None and not further
+    if pool.optima and (alone or problem.unimodal or problem.effort > AFFORDABLE):
         return pool
     doubtful = not pool.optima
     for theta in _probes(trace, pool) if doubtful or problem.effort <= CHEAP else ():

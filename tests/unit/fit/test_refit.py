@@ -175,3 +175,20 @@ def test_a_residual_structure_and_a_response_of_another_size() -> None:
     other = ranef.lmm(formula, frame.assign(y=y), residual="ar1(visit | g)")
     np.testing.assert_allclose(one.params, other.params, rtol=1e-6)
     assert one.deviance == pytest.approx(other.deviance, abs=1e-7)
+
+
+@pytest.mark.parametrize("formula", ["y ~ x + (1 | g)", "y ~ x + (x | g)"])
+@pytest.mark.parametrize("seed", [8, 10, 16, 17])
+def test_a_refit_finds_the_best_optimum_of_another_response(seed: int, formula: str) -> None:
+    """The first response has a small variance; the slope within groups of the second contradicts that between them."""
+    rng = np.random.default_rng(seed)
+    g = np.delete(np.repeat(np.arange(16), 5), [3])
+    center = 8 * rng.normal(size=16)
+    x = center[g] + rng.normal(size=len(g))
+    small = 0.5 * x + rng.normal(size=16)[g] + rng.normal(size=len(g))
+    contradicting = 0.5 * x - 1.5 * (x - center[g]) + rng.normal(size=len(g))
+    data = pd.DataFrame({"y": small, "x": x, "g": g.astype(str)})
+    first = ranef.lmm(formula, data)
+    fresh = ranef.lmm(formula, data.assign(y=contradicting))
+    assert first.refit(contradicting).deviance == pytest.approx(fresh.deviance, abs=1e-6)
+    assert fresh.deviance < ranef.lmm(formula, data.assign(y=contradicting), start=first.theta).deviance - 1.0
