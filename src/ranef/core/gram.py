@@ -45,7 +45,7 @@ class Pair:
 
 @dataclass(frozen=True, eq=False)
 class Gram:
-    """Cross-products of a standardised design, after decorrelation: X_s'X_s = I, and the average Z_j'Z_j of each term is I."""
+    """Cross-products of a standardised design, decorrelated: X_s'X_s = I, and for each term the mean of z z' over the rows is I."""
 
     standard: Standard
     nobs: int

@@ -3,7 +3,8 @@
 Local optima of these criteria differ in the size of a term or of a column: a small variance with one set of fixed effects, a
 large variance with another. So the starts are multiples of the identity first, then terms and columns made large or small one by
 one, then random rotations with eigenvalues over four orders of magnitude. All of them are the same at each call.
-A descent ends early where its model shows that it is about to reach an optimum that is known already.
+A descent ends early where its model shows that it is about to reach an optimum that is known already. None but the first is made
+where the coefficients hardly depend on the variances, and where the criterion of a single variance shows one valley.
 """
 
 from __future__ import annotations
@@ -115,16 +116,18 @@ def search(trace: Trace, start: Array | None, further: bool = False) -> Pool:
 def _probes(trace: Trace, pool: Pool) -> list[Array]:
     """Starts that would show another optimum: a large and a small one, or the other valleys of all there is to see."""
     problem = trace.problem
-    profile, far = problem.profile(pool.optima[0].at) if pool.optima else None, [multiple(problem, size) for size in PROBES]
-    if profile is None and pool.optima:
-        return [] if problem.settled(pool.optima[0].at, [trace.evaluate(theta, 0, "probe") for theta in far]) else far
-    if profile is None:
+    far = [multiple(problem, size) for size in PROBES]
+    if not pool.optima:
         return far
+    best = pool.optima[0].at
+    profile = problem.profile(best)
+    if profile is None:
+        return [] if problem.settled(best, [trace.evaluate(theta, 0, "probe") for theta in far]) else far
     for at in profile:
         trace.write(at, "profile")
     values = np.array([np.inf, *(at.value for at in profile), np.inf])
     valleys = (values[1:-1] < values[:-2]) & (values[1:-1] < values[2:])
-    return [at.theta for at, valley in zip(profile, valleys, strict=True) if valley and at is not pool.optima[0].at]
+    return [at.theta for at, valley in zip(profile, valleys, strict=True) if valley and at is not best]
 
 
 def _look_everywhere(trace: Trace, pool: Pool, patience: int) -> None:
