@@ -178,24 +178,22 @@ class Criterion:
         return out + standard.logdet_units() if self.reml else out
 
     def value(self, pieces: Pieces) -> float:
-        s = max(pieces.gls.pwrss, SMALLEST)
-        if self.scale is None:
-            misfit = self.nu * (1.0 + math.log(2.0 * math.pi * s / self.nu))
-        else:
-            misfit = self.nu * math.log(2.0 * math.pi * self.scale**2) + s / self.scale**2
-        d = pieces.logdet_u + misfit + self.constant
-        return d + pieces.gls.logdet_x if self.reml else d
+        return float(self._deviance(pieces.logdet_u, max(pieces.gls.pwrss, SMALLEST), pieces.gls.logdet_x))
 
     def values(self, logdet: Array, W: Array) -> Array:
         """(b,) the criterion from (b,) log|V| and (b, r+1, r+1) [X y]'V^-1[X y]. Raises LinAlgError where there is no misfit."""
         roots = np.diagonal(np.linalg.cholesky(W), axis1=1, axis2=2)
-        s, logdet_x = np.square(roots[:, -1]), 2.0 * np.log(roots[:, :-1]).sum(axis=1)
+        return np.asarray(self._deviance(logdet, np.square(roots[:, -1]), 2.0 * np.log(roots[:, :-1]).sum(axis=1)))
+
+    def _deviance(self, logdet: Array | float, s: Array | float, logdet_x: Array | float) -> Array | float:
+        """From log|V|, y'Py and log|X'V^-1X|."""
+        misfit: Array | float
         if self.scale is None:
             misfit = self.nu * (1.0 + np.log(2.0 * math.pi * s / self.nu))
         else:
             misfit = self.nu * math.log(2.0 * math.pi * self.scale**2) + s / self.scale**2
         d = logdet + misfit + self.constant
-        return np.asarray(d + logdet_x if self.reml else d)
+        return d + logdet_x if self.reml else d
 
     def pieces(self, theta: Array, order: int) -> Pieces:
         factors = self.layout.factors(theta)

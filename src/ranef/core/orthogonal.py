@@ -5,8 +5,8 @@ strata, each with one variance for every theta: on the stratum that the factors 
 
     lambda_A = sigma^2 (1 + sum over A of n_f omega_f),      n_f the rows of a level of f.
 
-Let the strata that are not empty be the residual stratum and one for each factor f, A_f = {f} and the
-factors of another stratum, its parent. Then the criterion is, up to a constant,
+Let the strata that are not empty be the residual stratum and one for each factor f, A_f = {f} and the factors of another stratum,
+its parent. Then the criterion is, up to a constant,
 
     sum over strata of d_A log lambda_A + SS_A / lambda_A,        lambda_child >= lambda_parent
 
