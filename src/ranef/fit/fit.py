@@ -137,7 +137,7 @@ class Fit:
     def df_residual(self) -> int:
         return self.nobs - self.npar if self.model.design.mixed else self.nobs - len(self._kept)
 
-    @cached_property
+    @property
     def deviance(self) -> float:
         """-2 log likelihood; under REML the REML criterion. Without random terms it is the full likelihood, as R's logLik."""
         if self.model.design.mixed or self.model.design.sigma:
@@ -436,10 +436,8 @@ class Fit:
 
     def refit(self, y: Any) -> Fit:
         """The same model with another response: one value for each row used (or of the original data)."""
-        from ranef.fit.rows import needs_rows
         from ranef.fit.run import refit
 
-        needs_rows(self, "refit()")
         return refit(self, y)
 
     def update(self, **changes: Any) -> Fit:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def has_rows(fit: Fit) -> bool:
     """False for a model that was loaded from a file: its data stayed where they were."""
-    return fit.model.design.nobs == fit.criterion.gram.nobs
+    return fit.model.design.nobs == fit.nobs
 
 
 def needs_rows(fit: Fit, what: str) -> None:

@@ -34,6 +34,7 @@ from ranef.fit.mean_variance import depends_on_mean, iterated
 from ranef.fit.model import Model
 from ranef.fit.overlap import overlap_findings
 from ranef.fit.perfect import refuse_perfect, refuse_vanishing
+from ranef.fit.rows import needs_rows
 from ranef.fit.spanned import shortened, spanned_effects, spanned_findings, without_spanned
 from ranef.optim import minimise
 from ranef.optim.problem import Optimum, Step
@@ -159,6 +160,7 @@ def refit(fit: Fit, y: Array) -> Fit:
 
     Without a residual structure other optima are looked for as in a first fit.
     """
+    needs_rows(fit, "refit()")
     design, rows = fit.model.design, fit.model.rows
     refuse_other_order(y, rows.index, "y")
     y = np.array(as_numbers("y", y))  # a copy: the caller may go on to change theirs
@@ -166,16 +168,15 @@ def refit(fit: Fit, y: Array) -> Fit:
         y = y[rows.kept]
     if y.shape != (design.nobs,):
         raise DataError(f"The new response has shape {y.shape}; {design.nobs} values are needed, one for each row used.")
+    new, strata = fit.model.with_response(y), fit.answer.strata
+    found = None if strata is None else strata.at(y)
+    if found is not None:
+        return Fit(new, Calculated(found, y), tuple(finding for finding in fit.findings if finding.code in OF_DATA))
     if not all_finite(y):
         if not np.isfinite(y).all():
             at = int(np.flatnonzero(~np.isfinite(y))[0])
             raise DataError(f"The new response is {y[at]} in row {at}; refit() needs finite values in every row used.")
         refuse_extreme("the new response", y)
-    new = fit.model.with_response(y)
-    strata = fit.answer.strata
-    found = None if strata is None else strata.at(y)
-    if found is not None:
-        return Fit(new, Calculated(found, y), tuple(finding for finding in fit.findings if finding.code in OF_DATA))
     old = fit.criterion
     criterion = old.with_response(y) if old.residual is None else None
     gram = old.gram.with_response(y, own_units=True) if criterion is None else criterion.gram

@@ -21,7 +21,8 @@ def _distributions() -> tuple[Callable[..., Array], Callable[..., Array]]:
 def t_tail(t: Array, df: Array) -> Array:
     """Upper tail P(T > t) of Student's t; normal where df is infinite."""
     ndtr, stdtr = _distributions()
-    finite = ~np.isinf(df)
-    if finite.all():
+    infinite = np.isinf(df)
+    if not np.count_nonzero(infinite):
         return np.asarray(stdtr(df, -t), dtype=np.float64)
+    finite = ~infinite
     return np.where(finite, stdtr(np.where(finite, df, 1.0), -t), ndtr(-t))

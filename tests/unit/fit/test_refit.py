@@ -162,6 +162,17 @@ def test_responses_of_another_size(rows: int, size: float) -> None:
     np.testing.assert_allclose(again.pvalues, m.pvalues, rtol=1e-6)
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e200, 1.7e308])
+def test_values_that_no_square_holds_are_refused_before_any_arithmetic(value: float) -> None:
+    frame = balanced()
+    m, one = ranef.lmm("y ~ t + (t | g)", frame), frame["y"].to_numpy(copy=True)
+    one[3] = value
+    for y in (one, np.full(72, value)):
+        with pytest.raises(DataError, match="new response is"):
+            m.refit(y)
+
+
 def test_known_variances_keep_their_units() -> None:
     frame = balanced(per=1).assign(v=0.5)
     m, y = ranef.lmm("y ~ trt + (1 | g)", frame, sampling_variance="v"), 1e-7 * response(balanced(per=1), 8)
