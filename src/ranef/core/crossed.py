@@ -132,10 +132,9 @@ def _squares(done: Eliminated, inverse: Inverse, E: Array) -> list[Array]:
     """G_d on lower triangles; v w' + w v' is half of (v + w)(v + w)' - (v - w)(v - w)'."""
     size, outer = inverse.remainder.size, done.stage.outer
     if outer is not None:
-        G, scale = outer.minus_sum(done.T[:, 0, 0] ** 2), inverse.remainder.scale(inverse.factors)
-        G *= -scale
-        G *= scale[:, None]
-        return [G]
+        G, scales = outer.minus_sum(done.T[:, 0, 0] ** 2), [float(lam[0, 0]) for lam in inverse.factors]
+        inverse.remainder.scaled(G, scales, G)
+        return [np.negative(G, out=G)]
     panel = _panel(done, inverse)
 
     def square(values: Array) -> Array:

@@ -62,6 +62,13 @@ class Remainder:
         """(q2,) Lambda where each level has one effect."""
         return np.concatenate([np.full(m, lam[0, 0]) for (m, _), lam in zip(self.shapes, factors, strict=True)])
 
+    def scaled(self, lower: Array, scales: Sequence[float], out: Array) -> Array:
+        """The lower triangle of A times the number of the block of its row, and that of its column, in `out`."""
+        for i, rows in enumerate(self.spans):
+            for j, columns in enumerate(self.spans[: i + 1]):
+                np.multiply(lower[rows, columns], scales[i] * scales[j], out=out[rows, columns])
+        return out
+
     def columns(self, i: int, levels: Index) -> Index:
         """(c,) the first column of each level of the i-th block."""
         return self.spans[i].start + self.place[i][levels] * self.shapes[i][1]
@@ -112,9 +119,7 @@ class Remainder:
     def sandwich(self, N: Array, factors: Sequence[Array], keep: bool) -> Array:
         """Lambda'N Lambda + I on the lower triangle, in place unless N is to be kept."""
         if self.scalar:
-            scale = self.scale(factors)
-            out = np.multiply(N, scale, out=None if keep else N)
-            out *= scale[:, None]
+            out = self.scaled(N, [float(lam[0, 0]) for lam in factors], np.empty_like(N) if keep else N)
         else:
             mirror_tiles(N, self)
             out = self.times(N, [lam.T for lam in factors])
@@ -139,23 +144,25 @@ class Factored:
 
     remainder: Remainder
     factors: Sequence[Array]
-    lower: Array  # (q2, q2) C-ordered, L on the lower triangle
+    lower: Array  # (q2, q2) C-ordered, L on the lower triangle; of single precision for rough answers
     N: Array | None
     logdet: float
 
     @classmethod
-    def of(cls, remainder: Remainder, N: Array, factors: Sequence[Array], keep: bool) -> Factored:
+    def of(cls, remainder: Remainder, N: Array, factors: Sequence[Array], keep: bool, rough: bool = False) -> Factored:
         """N may be overwritten unless it is kept. Raises LinAlgError when S is not positive definite to working precision."""
         S = remainder.sandwich(N, factors, keep)
+        if rough:
+            S = S.astype(np.float32)
         with many_threads(len(S)):
-            _, info = lapack.dpotrf(S.T, lower=0, clean=0, overwrite_a=1)
+            _, info = (lapack.spotrf if rough else lapack.dpotrf)(S.T, lower=0, clean=0, overwrite_a=1)
         if info:
             raise LinAlgError("I + Lambda'N Lambda is not positive definite")
         return cls(remainder, factors, S, N if keep else None, 2.0 * float(np.log(np.diag(S)).sum()))
 
     def half(self, right: Array) -> Array:
         """L^-1 Lambda' right"""
-        scaled = self.remainder.times(right, [lam.T for lam in self.factors])
+        scaled = self.remainder.times(right, [lam.T for lam in self.factors]).astype(self.lower.dtype, copy=False)
         return solve_triangular(self.lower.T, scaled, trans="T", lower=False, overwrite_b=True, check_finite=False)
 
     def solve_half(self, half: Array) -> Array:
@@ -176,6 +183,19 @@ class Factored:
             if good:
                 out[span] = np.linalg.solve(lam.T, u[span].reshape(m, k, -1)).reshape(m * k, -1)
         return out
+
+    def last_total(self) -> Array | None:
+        """(k, k) the sum of the diagonal tiles of Z_2'V^-1 Z_2 of the last block; None where Lambda may not be divided by.
+
+        Its part of S^-1 is the inverse of the last tile of L times that tile's transpose.
+        """
+        if not self.remainder.comfortable(self.factors)[-1]:
+            return None
+        (m, k), span, lam = self.remainder.shapes[-1], self.remainder.spans[-1], self.factors[-1]
+        inverse = np.triu(lapack.dtrtri(self.lower[span, span].T, lower=0)[0])  # of the transpose, whose upper triangle is L'
+        left = np.linalg.inv(lam)
+        by_level = inverse.reshape(m, k, -1)
+        return left.T @ (m * np.eye(k) - np.einsum("jaq,jbq->ab", by_level, by_level)) @ left
 
     def inverse(self) -> Inverse:
         """S^-1; takes the place of L."""
@@ -237,12 +257,10 @@ class Inverse:
 
     def forms(self, outer: Outer) -> Array:
         """(m,) p_j'Lambda S^-1 Lambda'p_j, where each level has one effect."""
-        if len(self.factors) == 1:
-            return float(self.factors[0][0, 0]) ** 2 * outer.forms(self.lower)
-        scale = self.remainder.scale(self.factors)
-        scaled = self.lower * scale
-        scaled *= scale[:, None]
-        return outer.forms(scaled)
+        scales = [float(lam[0, 0]) for lam in self.factors]
+        if len(scales) == 1:
+            return scales[0] ** 2 * outer.forms(self.lower)
+        return outer.forms(self.remainder.scaled(self.lower, scales, np.empty_like(self.lower)))
 
     def scaled(self, panel: Panel) -> Panel:
         """P Lambda for a panel P = Z_i'Z_2."""

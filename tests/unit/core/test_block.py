@@ -18,8 +18,11 @@ from ranef.core.elimination import nested, plan
 from ranef.core.gram import Gram
 from ranef.core.mivque import mivque_start
 from ranef.core.pieces import Pieces
+from ranef.core.remainder import Factored
 from ranef.core.satterthwaite import VarianceParameters
+from ranef.core.sketch import sketched_pieces
 from ranef.core.solution import Solution
+from ranef.core.state import State
 from ranef.core.structured import Structured
 from ranef.core.system import System
 from ranef.errors import MemoryEstimateError
@@ -204,13 +207,11 @@ def test_sketched_traces_are_the_exact_ones_on_average(monkeypatch: pytest.Monke
     """Factor b has few levels, and its trace in full."""
     gram = gram_of(random_design(12, "crossed", (1, 1, 1), n=600, weighted=weighted))
     factors = random_factors(gram, 2)
-    monkeypatch.setattr(block_module, "BROAD", 0)
-    engine, expected = Block(System.of(gram, plan(gram, longest=1)), None), Dense.of(gram).pieces(factors, 2)
+    state, expected = State.of(System.of(gram, plan(gram, longest=1)), factors), Dense.of(gram).pieces(factors, 2)
     drawn = []
     for seed in range(300):
         monkeypatch.setattr("ranef.core.sketch.SEED", seed)
-        pieces = engine.sketch(factors)
-        assert pieces is not None
+        pieces = sketched_pieces(state)
         drawn.append(pieces.t)
     np.testing.assert_allclose(pieces.F, expected.F, rtol=1e-9, atol=1e-9 * np.abs(expected.F).max())
     np.testing.assert_allclose(pieces.y, expected.y, rtol=1e-9, atol=1e-9 * np.abs(expected.y).max())
@@ -218,6 +219,33 @@ def test_sketched_traces_are_the_exact_ones_on_average(monkeypatch: pytest.Monke
     assert np.all(np.abs(np.mean(drawn, axis=0) - expected.t) <= 4.0 * error + 1e-9 * expected.t)
     assert error[0] > 0.0
     assert np.all(error[1:] < 1e-12 * expected.t[1:])
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_sketch_is_the_same_in_single_precision(monkeypatch: pytest.MonkeyPatch, weighted: bool) -> None:
+    gram = gram_of(random_design(12, "crossed", (1, 1, 1), n=600, weighted=weighted))
+    factors, system = random_factors(gram, 2), System.of(gram, plan(gram, longest=1))
+    monkeypatch.setattr(block_module, "BROAD", 0)
+    rough, exact = Block(system, None).sketch(factors), sketched_pieces(State.of(system, factors))
+    assert rough is not None
+    for one, other in ((rough.t, exact.t), (rough.F, exact.F), (rough.y, exact.y)):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5 * np.abs(other).max())
+
+
+@pytest.mark.parametrize("widths", [(1, 1, 1), (2, 2, 2), (1, 2, 3)])
+@pytest.mark.parametrize("keep", [False, True])
+def test_the_total_of_the_last_block_comes_from_the_last_tile(widths: tuple[int, ...], keep: bool) -> None:
+    """Whatever lies above the diagonal, which nothing else reads."""
+    gram = gram_of(random_design(7, "crossed", widths))
+    system = System.of(gram, plan(gram, longest=1))
+    factors, remainder = random_factors(gram, 5), system.remainder
+    dense = [factors[f] for f in system.plan.dense]
+    N = remainder.constant()
+    N[np.triu_indices(len(N), 1)] = np.nan if remainder.scalar else 0.0
+    solved = Factored.of(remainder, N, dense, keep)
+    last = solved.last_total()
+    assert last is not None
+    np.testing.assert_allclose(last, solved.inverse().totals()[-1], rtol=1e-9)
 
 
 def test_a_sketched_start_is_nearer_than_the_moments(monkeypatch: pytest.MonkeyPatch) -> None:
