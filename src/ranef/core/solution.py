@@ -8,7 +8,7 @@ Prediction errors use the joint covariance of Henderson's equations: Cov(beta, b
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -26,6 +26,7 @@ from ranef.optim.problem import Optimum
 from ranef.schema.memory import refuse_beyond
 
 SHORT = 3e-5  # a relative change of which the square (1e-9) may be left out
+ROUNDING = 1e-10  # one that may be left out in derivatives, and of which the square is nothing
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,13 +37,13 @@ class Moved:
     forms: Array
 
     @classmethod
-    def from_(cls, known: Known, layout: Layout, theta: Array) -> Moved | None:
-        """None where theta is so far that the square of the way may not be left out."""
+    def from_(cls, known: Known, layout: Layout, theta: Array, most: float) -> Moved | None:
+        """None where theta is farther than `most`, a relative change of [X y]'V^-1[X y]."""
         before, after = (omega_of(layout, layout.factors(at)) for at in (known.theta, theta))
         forms, gls = np.asarray(known.pieces.F), known.pieces.gls
         change = np.tensordot(after - before, forms, 1)
         unit = np.append(np.ones(len(change) - 1), gls.pwrss**-0.5)
-        return cls(gls.moved(change), forms) if np.abs(change * unit * unit[:, None]).max() <= SHORT else None
+        return cls(gls.moved(change), forms) if np.abs(change * unit * unit[:, None]).max() <= most else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,10 +62,14 @@ class Solution:
         if not isinstance(known, Known):
             return cls(criterion, optimum.theta)
         if not criterion.engine.exact:
-            return cls(criterion, optimum.theta, Moved.from_(known, criterion.layout, optimum.theta))
+            return cls(criterion, optimum.theta, Moved.from_(known, criterion.layout, optimum.theta, SHORT))
         out = cls(criterion, optimum.theta)
         if known.theta is optimum.theta or np.array_equal(np.abs(known.theta), np.abs(optimum.theta)):  # up to reflections
             out.__dict__.update(pieces=known.pieces, **({} if optimum.hessian is None else {"hessian": optimum.hessian}))
+        elif known.pieces.F is not None and known.pieces.h is not None:
+            moved = Moved.from_(known, criterion.layout, optimum.theta, ROUNDING)
+            if moved is not None:
+                out.__dict__.update(pieces=replace(known.pieces, gls=moved.gls))
         return out
 
     @cached_property

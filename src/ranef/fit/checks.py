@@ -17,6 +17,7 @@ from ranef.errors import Finding, ModelError
 from ranef.fit.identification import refuse_exact_visits, visit_findings
 from ranef.optim.problem import Optimum
 from ranef.schema import Rows
+from ranef.schema.values import all_finite
 
 FEW_LEVELS = 5
 MANY_FRACTIONS = 12  # more values with fractions than a design has doses
@@ -142,6 +143,8 @@ def needs_estimated_sigma(known: float | None, what: str, instead: str) -> None:
 
 
 def root_mean_square(y: Array) -> float:
+    if all_finite(y):
+        return math.sqrt(float(y.dot(y)) / len(y))
     largest = float(np.abs(y).max())
     scaled = y / largest if largest > 0.0 else y
     return largest * math.sqrt(float(scaled.dot(scaled)) / len(y))

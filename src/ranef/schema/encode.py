@@ -30,6 +30,19 @@ def encode(
     return out, tuple(names)
 
 
+def shared(
+    codings: Sequence[TermCoding], fixed: Sequence[TermCoding], variables: Mapping[str, Variable], X: Array, names: Sequence[str]
+) -> tuple[Array, tuple[str, ...]] | None:
+    """The matrix of `codings` and its names as a stretch of X, the matrix of `fixed`; None where the terms do not stand there."""
+    count = len(codings)
+    for i in range(len(fixed) - count + 1):
+        if tuple(fixed[i : i + count]) == tuple(codings):
+            first = width(fixed[:i], variables)
+            stretch = slice(first, first + width(codings, variables))
+            return X[:, stretch], tuple(names[stretch])
+    return None
+
+
 def _fill(term: TermCoding, variables: Mapping[str, Variable], values: Mapping[str, Value], out: Array) -> list[str]:
     """Writes the columns of one term to the left of `out` and returns their names."""
     if not term:

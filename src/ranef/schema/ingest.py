@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -15,7 +15,7 @@ from ranef.formula.model import Formula
 from ranef.formula.residual import ResidualFormula
 from ranef.schema.coding import TermCoding, Variable, code_terms, describe_value
 from ranef.schema.contrasts import Contrast, contrast_of
-from ranef.schema.encode import INTERCEPT, encode
+from ranef.schema.encode import INTERCEPT, encode, shared
 from ranef.schema.evaluate import UserFunctions, text_of
 from ranef.schema.frames import nearest, open_frame
 from ranef.schema.grouping import GroupLevels, make_grouping
@@ -133,8 +133,12 @@ def _assemble(
     size = len(reading.response)
     X, names = encode(fixed, variables, reading.terms, size)
     groupings = _groupings(formula, reading)
+
+    def columns(codings: Sequence[TermCoding]) -> tuple[Array, tuple[str, ...]] | None:
+        return shared(codings, fixed, variables, X, names)
+
     terms = tuple(
-        random_term(bar, codings, variables, reading.terms, groupings[tuple(map(text_of, bar.group))][0], covariances)
+        random_term(bar, codings, variables, reading.terms, groupings[tuple(map(text_of, bar.group))][0], covariances, columns)
         for bar, codings in zip(formula.bars, bars, strict=True)
     )
     weights, sigma = reading.weights, None

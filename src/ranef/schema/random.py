@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from ranef.covariance import STRUCTURES, Covariance, structure
-from ranef.design import Grouping, RandomTerm
+from ranef.design import Array, Grouping, RandomTerm
 from ranef.errors import ModelError
 from ranef.formula.model import Bar, Term
 from ranef.formula.text import options_text
@@ -23,9 +23,9 @@ MOST_PARAMETERS = 2_000  # of one covariance matrix
 
 def random_term(
     bar: Bar, codings: Sequence[TermCoding], variables: Mapping[str, Variable], values: Mapping[str, Value], group: Grouping,
-    covariances: Mapping[str, Any],
+    covariances: Mapping[str, Any], columns: Callable[[Sequence[TermCoding]], tuple[Array, tuple[str, ...]] | None],
 ) -> RandomTerm:  # fmt: skip
-    """The RandomTerm of one bar.
+    """The RandomTerm of one bar; `columns` finds those that the fixed part has as well.
 
     Raises ModelError for an unknown structure, a bar without columns, and more covariance parameters than any data identify, the
     last before a column is made.
@@ -45,7 +45,7 @@ def random_term(
         )
     if tuple(codings) == ((),):
         return RandomTerm(label, group, (INTERCEPT,), None, covariance)
-    z, written = encode(codings, variables, values, len(group.codes))
+    z, written = columns(codings) or encode(codings, variables, values, len(group.codes))
     return RandomTerm(label, group, names or written, z, covariance, levels)
 
 

@@ -36,7 +36,7 @@ def mean_squares(A: Array, center: Array, unit: Array) -> Array:
 
 
 def fill(out: Array, column: int, A: Array, start: int, center: Array, unit: Array) -> None:
-    """Columns of out from `column` on become (A - center) / unit for the len(out) rows from `start` on."""
+    """Columns of out from `column` on become (A - center) times 1 / unit for the len(out) rows from `start` on."""
     part = out[:, column : column + A.shape[1]]
     np.subtract(A[start : start + len(out)], center, out=part)
-    part /= unit
+    part *= 1.0 / unit

@@ -7,6 +7,7 @@ import numpy as np
 from ranef.core.kernels.jit import jit
 from ranef.core.kernels.sums import Array, Index
 
+HUGE = 1e100
 STRETCH = 64  # levels side by side, so that one instruction serves several of them and they stay in the cache
 
 
@@ -130,13 +131,33 @@ def invert(out: Array, L: Array) -> None:
 
 
 @jit
-def pattern_factors(lower: Array, count: Array, lam: Array) -> tuple[float, bool, Array, Array, Array]:
-    """log|V|, whether all K are positive definite, and per pattern K = L L': L^-1, L_C K^-1 and M = L_C K^-1 L_C'."""
+def add_tables(out: Array, A: Array, B: Array) -> None:
+    """out[a, b, c, d] += sum over i of A[a, b, i] B[c, d, i], for b <= a and d <= c."""
+    k = A.shape[0]
+    for a in range(k):
+        for b in range(a + 1):
+            left = A[a, b]
+            for c in range(k):
+                for d in range(c + 1):
+                    right, total = B[c, d], 0.0
+                    for i in range(STRETCH):
+                        total += left[i] * right[i]
+                    out[a, b, c, d] += total
+
+
+@jit
+def pattern_factors(lower: Array, count: Array, lam: Array, table: Array) -> tuple[float, bool, Array, Array, Array, Array]:
+    """log|V|, whether all K are positive definite, per pattern K = L L': L^-1, L_C K^-1 and M = L_C K^-1 L_C', and its sum over levels.
+
+    Adds to the table (k, k, k, k), unless it is empty, the sum of M (x) M over levels.
+    """
     U, k, _ = lower.shape
     inner, outer, M = np.empty((U, k, k)), np.empty((U, k, k)), np.empty((U, k, k))
     own, half, K = np.empty((k, k, STRETCH)), np.empty((k, k, STRETCH)), np.empty((k, k, STRETCH))
     inverse, back, product = np.empty((k, k, STRETCH)), np.empty((k, k, STRETCH)), np.empty((k, k, STRETCH))
     turned, every, logdet = np.empty((k, k, STRETCH)), np.arange(U), 0.0
+    total, weights, weighted = np.zeros((k, k)), np.empty(STRETCH), np.empty((k, k, STRETCH))
+    alone = 1.0  # the product of pivots of patterns with one level, so that a logarithm serves many
     for a in range(k):
         for b in range(k):
             turned[a, b, :] = lam[b, a]
@@ -145,12 +166,18 @@ def pattern_factors(lower: Array, count: Array, lam: Array) -> tuple[float, bool
         multiply(half, turned, own)
         add_identity_square(K, half)
         if not cholesky(K):
-            return 0.0, False, inner, outer, M
+            return 0.0, False, inner, outer, M, total
         for i in range(min(STRETCH, U - first)):
             pivots = 1.0
             for a in range(k):
                 pivots *= K[a, a, i]
-            logdet += 2.0 * count[first + i] * np.log(pivots)
+            if count[first + i] == 1.0 and pivots < HUGE:
+                alone *= pivots
+                if alone > HUGE:
+                    logdet += 2.0 * np.log(alone)
+                    alone = 1.0
+            else:
+                logdet += 2.0 * count[first + i] * np.log(pivots)
         invert(inverse, K)
         store(inner, inverse, first)
         multiply_transposed(back, own, inverse)
@@ -158,7 +185,18 @@ def pattern_factors(lower: Array, count: Array, lam: Array) -> tuple[float, bool
         store(outer, product, first)
         multiply_transposed(product, back, back)
         store(M, product, first)
-    return logdet, True, inner, outer, M
+        weights[:] = 0.0
+        weights[: min(STRETCH, U - first)] = count[first : first + STRETCH]
+        for a in range(k):
+            for b in range(a + 1):
+                to, value, added = weighted[a, b], product[a, b], 0.0
+                for i in range(STRETCH):
+                    to[i] = weights[i] * value[i]
+                    added += to[i]
+                total[a, b] += added
+        if len(table):
+            add_tables(table, product, weighted)
+    return logdet + 2.0 * np.log(alone), True, inner, outer, M, total
 
 
 @jit
@@ -231,29 +269,29 @@ def least_squares(W: Array) -> tuple[bool, Array, Array, float, float, Array]:
 
 
 @jit
-def add_inside(inside: Array, pattern: Index, B: Array, first: int) -> None:
-    """inside[0, u] += B_x B_x', inside[1, u] += r r' on lower triangles, for a stretch of levels."""
+def square_inside(fixed: Array, rest: Array, B: Array) -> None:
+    """Lower triangles of B_x B_x' and r r' for a stretch of levels."""
     k, c, _ = B.shape
-    products = np.empty(STRETCH)
     for a in range(k):
         for b in range(a + 1):
-            products[:] = 0.0
+            to = fixed[a, b]
+            to[:] = 0.0
             for l in range(c - 1):
                 left, right = B[a, l], B[b, l]
                 for i in range(STRETCH):
-                    products[i] += left[i] * right[i]
-            left, right = B[a, c - 1], B[b, c - 1]
-            for i in range(min(STRETCH, len(pattern) - first)):
-                inside[0, pattern[first + i], a, b] += products[i]
-                inside[1, pattern[first + i], a, b] += left[i] * right[i]
+                    to[i] += left[i] * right[i]
+            rest[a, b, :] = B[a, c - 1] * B[b, c - 1]
 
 
 @jit
-def backward(outer: Array, pattern: Index, E: Array, rotation: Array, inside: Array) -> Array:
-    """(kc, kc) sums over levels of vec(B_j)vec(B_j)', on the lower triangle; B_j = L_C K^-1 E_j rotation."""
+def backward(outer: Array, M: Array, pattern: Index, E: Array, rotation: Array, tables: Array) -> Array:
+    """(kc, kc) sums over levels of vec(B_j)vec(B_j)', on the lower triangle; B_j = L_C K^-1 E_j rotation.
+
+    Adds to tables (2, k, k, k, k), unless they are empty, the sums of M (x) B_x B_x' and M (x) r r'.
+    """
     G, k, c = E.shape
     squares, every = np.zeros((k * c, k * c)), np.arange(G)
-    tile = np.empty((k, k, STRETCH))
+    tile, fixed, rest = np.empty((k, k, STRETCH)), np.empty((k, k, STRETCH)), np.empty((k, k, STRETCH))
     own, Y, B = np.empty((k, c, STRETCH)), np.empty((k, c, STRETCH)), np.empty((k, c, STRETCH))
     for first in range(0, G, STRETCH):
         load(tile, outer, pattern, first)
@@ -262,33 +300,24 @@ def backward(outer: Array, pattern: Index, E: Array, rotation: Array, inside: Ar
         rotate(B, Y, rotation)
         flat = B.reshape(1, k * c, STRETCH)
         add_products(squares, flat, flat)
-        if inside.shape[1]:
-            add_inside(inside, pattern, B, first)
+        if tables.shape[1]:
+            load(tile, M, pattern, first)
+            square_inside(fixed, rest, B)
+            add_tables(tables[0], tile, fixed)
+            add_tables(tables[1], tile, rest)
     return squares
 
 
 @jit
-def second_sums(M: Array, count: Array, inside: Array) -> Array:
-    """(3, k, k, k, k) sums over levels of M[b, c] times M, B_x B_x' and r r' [a, d]."""
-    U, k, _ = M.shape
-    out = np.zeros((3, k, k, k, k))
-    for u in range(U):
+def complete(tables: Array) -> None:
+    """All entries of tables that are symmetric in the first two and in the last two places."""
+    k = tables.shape[1]
+    for s in range(len(tables)):
         for a in range(k):
-            for b in range(a + 1):
-                value = M[u, a, b]
-                weighted = count[u] * value
+            for b in range(k):
                 for c in range(k):
-                    for d in range(c + 1):
-                        out[0, a, b, c, d] += weighted * M[u, c, d]
-                        out[1, a, b, c, d] += value * inside[0, u, c, d]
-                        out[2, a, b, c, d] += value * inside[1, u, c, d]
-    for a in range(k):
-        for b in range(k):
-            for c in range(k):
-                for d in range(k):
-                    for s in range(3):
-                        out[s, a, b, c, d] = out[s, max(a, b), min(a, b), max(c, d), min(c, d)]
-    return out
+                    for d in range(k):
+                        tables[s, a, b, c, d] = tables[s, max(a, b), min(a, b), max(c, d), min(c, d)]
 
 
 @jit
@@ -313,7 +342,9 @@ def pieces(
     """0 (or 1: K, 2: X'V^-1X is not positive definite), log|V|, L, gamma, y'Py, log|X'V^-1X|, t, F, and [h, e, y]."""
     k, c, K = E.shape[1], E.shape[2], len(a)
     t, F, second = np.empty(K), np.empty((K, c, c)), np.empty((3, 0, 0))
-    logdet, good, inner, outer, M = pattern_factors(lower, count, lam)
+    size = k if order >= 2 else 0
+    tables = np.zeros((3, size, size, size, size))
+    logdet, good, inner, outer, M, total = pattern_factors(lower, count, lam, tables[0])
     if not good:
         return 1, 0.0, rest, t, 0.0, 0.0, t, F, second
     fine, L, gamma, pwrss, logdet_x, rotation = least_squares(level_square(inner, pattern, E, rest))
@@ -321,14 +352,10 @@ def pieces(
         return 2, 0.0, rest, t, 0.0, 0.0, t, F, second
     if order == 0:
         return 0, logdet, L, gamma, pwrss, logdet_x, t, F, second
-    inside = np.zeros((2, len(count) if order >= 2 else 0, k, k))
-    squares = backward(outer, pattern, E, rotation, inside)
+    squares = backward(outer, M, pattern, E, rotation, tables[1:])
     for d in range(K):
         p, q = max(a[d], b[d]), min(a[d], b[d])
-        total = 0.0
-        for u in range(len(count)):
-            total += count[u] * M[u, p, q]
-        t[d] = total if p == q else 2.0 * total
+        t[d] = total[p, q] if p == q else 2.0 * total[p, q]
         for i in range(c):
             for l in range(c):
                 x, y = p * c + i, q * c + l
@@ -339,5 +366,6 @@ def pieces(
                     value = F[d, i, l] + F[d, l, i]
                     F[d, i, l], F[d, l, i] = value, value
     if order >= 2:
-        second = direction_tables(second_sums(M, count, inside), a, b)
+        complete(tables)
+        second = direction_tables(tables, a, b)
     return 0, logdet, L, gamma, pwrss, logdet_x, t, F, second
