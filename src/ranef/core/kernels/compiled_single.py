@@ -147,7 +147,7 @@ def add_tables(out: Array, A: Array, B: Array) -> None:
 
 @jit
 def pattern_factors(lower: Array, count: Array, lam: Array, table: Array) -> tuple[float, bool, Array, Array, Array, Array]:
-    """log|V|, whether all K are positive definite, per pattern K = L L': L^-1, L_C K^-1 and M = L_C K^-1 L_C', and its sum over levels.
+    """log|V|, whether all K are positive definite, per pattern K = L L': L^-1, L_C K^-1 and M = L_C K^-1 L_C', and the sum of M.
 
     Adds to the table (k, k, k, k), unless it is empty, the sum of M (x) M over levels.
     """
