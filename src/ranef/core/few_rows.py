@@ -8,7 +8,7 @@ import numpy as np
 
 from ranef.core.kernels import columns
 from ranef.core.layout import Layout
-from ranef.core.standard import COLLINEAR, Standard, cholesky_share, constant_column, reach, term_scale
+from ranef.core.standard import COLLINEAR, Standard, binary, cholesky_share, constant_column, reach, term_scale
 from ranef.covariance.base import Array
 from ranef.design import Design
 
@@ -74,11 +74,13 @@ def _centers(design: Design, joint: Joint) -> tuple[Array, Array, tuple[int | No
 
 
 def _scales(A: Array, design: Design, top: Array, places: tuple[slice, ...], constants: tuple[int | None, ...]) -> Array:
-    """Root mean squares of centred columns, one for columns of zeros; ones stay ones."""
+    """Root mean squares of centred columns, one for columns of zeros; ones stay ones. For X, powers of two about them."""
     unit = A / np.where(top > 0.0, top, 1.0)
     unit *= unit
     scale = top * np.sqrt(np.add.reduce(unit, axis=0) / len(A))
+    p = len(design.names)
     scale[scale == 0.0] = 1.0
+    scale[:p] = binary(scale[:p])
     for term, at, constant in zip(design.terms, places, constants, strict=True):
         if term.z is not None:
             scale[at] = term_scale(term, scale[at], constant)

@@ -26,6 +26,7 @@ from ranef.optim.problem import Optimum
 from ranef.schema.memory import refuse_beyond
 
 SHORT = 3e-5  # a relative change of which the square (1e-9) may be left out
+DEAR = 1e7  # floating-point operations of an evaluation that takes milliseconds
 ROUNDING = 1e-10  # one that may be left out in derivatives, and of which the square is nothing
 
 
@@ -39,6 +40,8 @@ class Moved:
     @classmethod
     def from_(cls, known: Known, layout: Layout, theta: Array, most: float) -> Moved | None:
         """None where theta is farther than `most`, a relative change of [X y]'V^-1[X y]."""
+        if not known.pieces.gls.pwrss > 0.0:
+            return None
         before, after = (omega_of(layout, layout.factors(at)) for at in (known.theta, theta))
         forms, gls = np.asarray(known.pieces.F), known.pieces.gls
         change = np.tensordot(after - before, forms, 1)
@@ -66,7 +69,7 @@ class Solution:
         out = cls(criterion, optimum.theta)
         if known.theta is optimum.theta or np.array_equal(np.abs(known.theta), np.abs(optimum.theta)):  # up to reflections
             out.__dict__.update(pieces=known.pieces, **({} if optimum.hessian is None else {"hessian": optimum.hessian}))
-        elif known.pieces.F is not None and known.pieces.h is not None:
+        elif criterion.effort > DEAR and known.pieces.F is not None and known.pieces.h is not None:
             moved = Moved.from_(known, criterion.layout, optimum.theta, ROUNDING)
             if moved is not None:
                 out.__dict__.update(pieces=replace(known.pieces, gls=moved.gls))

@@ -3,7 +3,8 @@
     y_s = (y - offset - X shift) / unit          X_s = (X - 1 c') D^-1 R^-1 = X T       b_s = S b for each block
 
 Centring and scaling come first and are done on rows, so that no digits are lost in cross-products; then X_s and the random columns
-are decorrelated (R, and the triangular part of S) on the small side. The criterion changes by known constants only.
+are decorrelated (R, and the triangular part of S) on the small side. D holds powers of two, so that scaling rounds nothing. The
+criterion changes by known constants only.
 """
 
 from __future__ import annotations
@@ -185,8 +186,7 @@ def standardise(design: Design, layout: Layout) -> Standard:
     tools = columns.kernels(rows, width) or columns
     center, unit = _extents(design, tools)
     gram = _gram(design, center, unit, tools)
-    scale = unit * _lengths(design, center, unit, gram, tools)
-    scale[scale == 0.0] = 1.0
+    scale = binary(unit * _lengths(design, center, unit, gram, tools))
     kept, upper, null, orthonormal = _basis(design, center, scale, gram * (unit / scale) * (unit / scale)[:, None])
     null = _user_null(null, center, scale, design.intercept)
     at = list(kept)
@@ -206,7 +206,9 @@ def extent(design: Design) -> tuple[int, int]:
 
 
 def _extents(design: Design, tools: ModuleType) -> tuple[Array, Array]:
-    """Means of the columns of X (zero without an intercept), and the largest distances from them, zero where those are rounding."""
+    """Means of the columns of X (zero without an intercept), and powers of two about the largest distances from them; zero where
+    these are rounding.
+    """
     p = design.X.shape[1]
     if not p:
         return np.zeros(0), np.zeros(0)
@@ -215,7 +217,13 @@ def _extents(design: Design, tools: ModuleType) -> tuple[Array, Array]:
         center = np.zeros(p)
     else:
         center[design.intercept] = 0.0
-    return center, reach(center, low, high)
+    top = reach(center, low, high)
+    return center, np.where(top > 0.0, binary(top), 0.0)
+
+
+def binary(size: Array) -> Array:
+    """The largest powers of two that are not larger, which scale without rounding; one for zero."""
+    return np.where(size > 0.0, np.ldexp(1.0, np.frexp(size)[1] - 1), 1.0)
 
 
 def reach(center: Array, low: Array, high: Array) -> Array:

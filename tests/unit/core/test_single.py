@@ -9,12 +9,16 @@ from hypothesis import strategies as st
 from tests.unit.core.designs import gram_of, grouping, random_design, random_factors
 from tests.unit.core.test_block import KINDS, assert_same
 
+from ranef.core.criterion import Criterion
 from ranef.core.dense import Dense
 from ranef.core.gram import Gram
+from ranef.core.pieces import Known
 from ranef.core.single import Single
+from ranef.core.solution import Solution
 from ranef.core.within import tile_roots
 from ranef.covariance import Unstructured
 from ranef.design import Design, RandomTerm
+from ranef.optim import minimise
 
 
 def twins(gram: Gram) -> list[Single]:
@@ -90,3 +94,31 @@ def test_another_response(irregular: bool) -> None:
     y = gram.standard.design.y[::-1] ** 2
     other, factors = gram.with_response(y), random_factors(gram, 2)
     assert_same(Single.of(gram).with_gram(other).pieces(factors, 2), Single.of(other).pieces(factors, 2))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_dear_evaluation_is_not_repeated_for_a_last_step_that_is_rounding(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Least squares are moved along the step; all else stays as it was before it."""
+    criterion = Criterion(gram := gram_of(random_design(seed, "nested", (2,), n=400)), Single.of(gram), True)
+    optimum = minimise(criterion)
+    monkeypatch.setattr("ranef.core.solution.DEAR", 0.0)
+    monkeypatch.setattr("ranef.core.solution.ROUNDING", 1e-4)
+    kept, fresh = Solution.of(criterion, optimum), Solution(criterion, optimum.theta)
+    assert isinstance(optimum.found, Known)
+    assert not np.array_equal(optimum.found.theta, optimum.theta)
+    assert "pieces" in kept.__dict__
+    np.testing.assert_allclose(kept.beta, fresh.beta, rtol=1e-9)
+    np.testing.assert_allclose(kept.vcov, fresh.vcov, rtol=1e-8)
+    np.testing.assert_allclose(kept.hessian, fresh.hessian, rtol=1e-3)
+    monkeypatch.setattr("ranef.core.solution.ROUNDING", 0.0)
+    assert "pieces" not in Solution.of(criterion, optimum).__dict__
+
+
+@pytest.mark.parametrize("size", [1e-3, 1.0, 1e6])
+def test_log_determinants_of_any_size(size: float) -> None:
+    """A logarithm serves the pivots of several levels, whose product must stay a number: here it would be 1e500."""
+    plain, compiled = twins(gram_of(random_design(3, "nested", (2,), n=300)))
+    factors = [size * np.eye(2)]
+    one, other = plain.pieces(factors, 0), compiled.pieces(factors, 0)
+    assert np.isfinite(one.logdet_u)
+    assert one.logdet_u == pytest.approx(other.logdet_u, rel=1e-13)
