@@ -101,7 +101,10 @@ class Crossed:
         m, k, _ = self.own.shape
         table = self.own.reshape(m, -1).T @ (self.own - 2.0 * self.through).reshape(m, -1)
         h = np.einsum("dab,ecx,bcxa->de", E, E, table.reshape(k, k, k, k))
-        return h + np.array([[np.einsum("lm,ml->", x, other) for other in X] for x in X])
+        between = np.zeros_like(h)
+        for d, e in itertools.combinations_with_replacement(range(len(X)), 2):
+            between[d, e] = between[e, d] = trace_of_product(X[d], X[e])
+        return h + between
 
 
 def _symmetric(layout: Layout, directions: Index) -> Array:
@@ -150,10 +153,10 @@ def _squares(done: Eliminated, inverse: Inverse, E: Array) -> list[Array]:
 
 
 def _diagonal_tiles(U: Array, X: Array, span: slice, k: int) -> Array:
-    """(k, k) the sum of the diagonal tiles of U X within a stretch; all that is read are views."""
+    """(k, k) the sum of the diagonal tiles of U X within a stretch, for a symmetric U; all that is read are views, row by row."""
     out = np.empty((k, k))
     for a, b in itertools.product(range(k), repeat=2):
-        out[a, b] = np.einsum("lr,rl->", U[span.start + a : span.stop : k], X[:, span.start + b : span.stop : k])
+        out[a, b] = np.einsum("rl,rl->", U[:, span.start + a : span.stop : k], X[:, span.start + b : span.stop : k])
     return out
 
 
@@ -171,6 +174,15 @@ def times_in_place(A: Array, B: Array) -> Array:
     for start in range(0, len(A), STRIP):
         A[start : start + STRIP] = A[start : start + STRIP] @ B
     return A
+
+
+def trace_of_product(A: Array, B: Array) -> float:
+    """tr AB, by tiles that stay in the cache."""
+    total = 0.0
+    for start, other in itertools.product(range(0, len(A), TILE), repeat=2):
+        rows, columns = slice(start, start + TILE), slice(other, other + TILE)
+        total += float(np.einsum("lm,ml->", A[rows, columns], B[columns, rows]))
+    return total
 
 
 def mirror(lower: Array) -> Array:
