@@ -3,7 +3,8 @@
 No bounds: the sign of a column of a factor is not identified, so a column may pass through zero and come out reflected. Where the
 Hessian is positive definite the step is Newton's; elsewhere each eigenvalue is replaced by its absolute value, so that negative
 curvature leads away from saddles and false zeros (Gill, Murray and Wright 1981, section 4.4). Steps are limited in units of the
-parameters' own size, and shortened by the cubic through the values and slopes at both ends when they do not pay.
+parameters' own size, and when they do not pay they are made straight in the covariances (see `straight`), or shortened by the cubic
+through the values and slopes at both ends.
 An average information matrix in place of the Hessian is positive definite and takes the same road, in more steps.
 """
 
@@ -16,6 +17,7 @@ import numpy as np
 from scipy.linalg import lapack
 
 from ranef.optim.problem import Array, Evaluation
+from ranef.optim.straight import straight
 from ranef.optim.trace import Trace, largest
 
 EPS = float(np.finfo(float).eps)
@@ -36,6 +38,7 @@ FALL = 0.9  # a decrement that does not fall below this share of the least one h
 PATIENCE = 6  # steps as short as rounding in a row, none of which brings the decrement down, after which the rest of it is rounding
 CAREFUL = 0.5  # the same where the criterion is not convex: longer steps jump over optima
 LIMIT = 200  # iterations from one start
+WORTHWHILE = 0.1  # the same of a step that is straight in the covariances, whose end may be near
 SUFFICIENT = 1e-4  # share of the promised decrease that a step must bring (Armijo)
 SIZE = 0.25  # added to the size of the parameters, so that zeros can be left
 
@@ -174,11 +177,16 @@ def _search(trace: Trace, at: Evaluation, model: Model) -> Evaluation | None:
     bend = min(float(step @ at.hessian @ step), 0.0) if model.saddle else 0.0
     slack = ROUNDING if not model.saddle and model.decrement < ROUNDING else 8.0 * EPS * abs(at.value)
     order = 3 if model.decrement <= NEAR and not at.unfinished else 2
-    for _ in range(40):
+    for tried in range(40):
         trial = trace.evaluate(theta + length * step, order)
         promised = -length * (slope + 0.5 * length * bend)
         if at.value - trial.value >= SUFFICIENT * promised - slack:
             return trial
+        other = None if tried or model.saddle else straight(trace.problem.blocks, theta, length * step)
+        if other is not None:
+            turned = trace.evaluate(other, order)
+            if at.value - turned.value >= WORTHWHILE * promised:
+                return turned
         length *= _shorter(at, trial, length * step)
     return None
 

@@ -11,7 +11,7 @@ profile            elsewhere: where the (restricted) criterion, minimised over a
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from scipy.optimize import brentq
@@ -142,6 +142,8 @@ def _variance_per_theta(fit: Fit, component: Component) -> float:
 @dataclass(frozen=True, eq=False)
 class Held:
     """The criterion with one standard deviation held: a problem for the optimizers."""
+
+    blocks: ClassVar[tuple[()]] = ()  # theta is no stretch of factors
 
     criterion: Criterion
     place: int

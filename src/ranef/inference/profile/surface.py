@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 from scipy.linalg import LinAlgError
@@ -86,6 +87,8 @@ class Surface:
 @dataclass(frozen=True, eq=False)
 class Slice:
     """A surface at a fixed value of the tested parameter: a problem for the optimizers."""
+
+    blocks: ClassVar[tuple[()]] = ()  # theta is no stretch of factors
 
     surface: Surface
     at: float
