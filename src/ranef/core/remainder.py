@@ -153,12 +153,14 @@ class Factored:
         """N may be overwritten unless it is kept. Raises LinAlgError when S is not positive definite to working precision."""
         S = remainder.sandwich(N, factors, keep)
         if rough:
-            S = S.astype(np.float32)
+            with np.errstate(over="ignore"):  # infinity is not positive definite
+                S = S.astype(np.float32)
         with many_threads(len(S)):
             _, info = (lapack.spotrf if rough else lapack.dpotrf)(S.T, lower=0, clean=0, overwrite_a=1)
-        if info:
+        logdet = np.nan if info else 2.0 * float(np.log(np.diag(S)).sum())
+        if not np.isfinite(logdet):
             raise LinAlgError("I + Lambda'N Lambda is not positive definite")
-        return cls(remainder, factors, S, N if keep else None, 2.0 * float(np.log(np.diag(S)).sum()))
+        return cls(remainder, factors, S, N if keep else None, logdet)
 
     def half(self, right: Array) -> Array:
         """L^-1 Lambda' right"""

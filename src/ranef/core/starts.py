@@ -65,7 +65,7 @@ def _sketched(criterion: Criterion, theta: Array) -> Array:
         if pieces is None:
             return theta
         model = propose(criterion.evaluation(theta, pieces))
-        if model.saddle or np.abs(model.step).max() > SHORT * np.abs(theta).max():
+        if model.saddle or not np.abs(model.step).max() <= SHORT * np.abs(theta).max():  # NaN where single precision did not do
             return theta
         near = model.decrement < FAR and (np.abs(model.step) < LONG * np.abs(theta)).all()
         theta = theta + model.step

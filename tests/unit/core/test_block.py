@@ -22,6 +22,7 @@ from ranef.core.remainder import Factored
 from ranef.core.satterthwaite import VarianceParameters
 from ranef.core.sketch import sketched_pieces
 from ranef.core.solution import Solution
+from ranef.core.starts import _sketched
 from ranef.core.state import State
 from ranef.core.structured import Structured
 from ranef.core.system import System
@@ -230,6 +231,16 @@ def test_a_sketch_is_the_same_in_single_precision(monkeypatch: pytest.MonkeyPatc
     assert rough is not None
     for one, other in ((rough.t, exact.t), (rough.F, exact.F), (rough.y, exact.y)):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5 * np.abs(other).max())
+
+
+@pytest.mark.filterwarnings("error")
+def test_where_single_precision_does_not_do_the_moments_stay_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    gram = gram_of(random_design(12, "crossed", (1, 1, 1), n=600))
+    criterion = Criterion(gram, Block(System.of(gram, plan(gram, longest=1)), None), True)
+    monkeypatch.setattr(block_module, "BROAD", 0)
+    for size in (1e18, 1e25, 1e100):
+        theta = np.full(3, size)
+        np.testing.assert_array_equal(_sketched(criterion, theta), theta)
 
 
 @pytest.mark.parametrize("widths", [(1, 1, 1), (2, 2, 2), (1, 2, 3)])
