@@ -38,7 +38,8 @@ FALL = 0.9  # a decrement that does not fall below this share of the least one h
 PATIENCE = 6  # steps as short as rounding in a row, none of which brings the decrement down, after which the rest of it is rounding
 CAREFUL = 0.5  # the same where the criterion is not convex: longer steps jump over optima
 LIMIT = 200  # iterations from one start
-WORTHWHILE = 0.1  # the same of a step that is straight in the covariances, whose end may be near
+WALL = 0.25  # a rise by more than this share of the promised decrease suggests a curved valley,
+WORTHWHILE = 0.1  # for which a step straight in the covariances must bring this share
 SUFFICIENT = 1e-4  # share of the promised decrease that a step must bring (Armijo)
 SIZE = 0.25  # added to the size of the parameters, so that zeros can be left
 
@@ -182,10 +183,10 @@ def _search(trace: Trace, at: Evaluation, model: Model) -> Evaluation | None:
         promised = -length * (slope + 0.5 * length * bend)
         if at.value - trial.value >= SUFFICIENT * promised - slack:
             return trial
-        other = None if tried or model.saddle else straight(trace.problem.blocks, theta, length * step)
-        if other is not None:
-            turned = trace.evaluate(other, order)
-            if at.value - turned.value >= WORTHWHILE * promised:
+        if not tried and not model.saddle and trial.value - at.value > WALL * promised:
+            other = straight(trace.problem.blocks, theta, length * step)
+            turned = None if other is None else trace.evaluate(other, order)
+            if turned is not None and at.value - turned.value >= WORTHWHILE * promised:
                 return turned
         length *= _shorter(at, trial, length * step)
     return None
