@@ -31,6 +31,7 @@ LEVEL = (
     1e-3  # a curvature below this, per squared size of the parameter, is none: steps must not follow what rounding makes of zero
 )
 IDENTIFIED = 1e-6  # a scaled eigenvalue above this is trusted for the last step
+NOTHING = 1e-13  # a last step below this share of the largest parameter is rounding
 ZERO = 1e-9  # a parameter below this share of the largest, after the last step, is zero
 NEAR = 1e-4  # a decrement below this makes the exact Hessian worth its price: the next step is likely the last
 REACH = 4.0  # the longest step relative to the size of the parameters
@@ -137,7 +138,7 @@ def polished(at: Evaluation, model: Model) -> Evaluation:
     g, H = at.gradient, at.hessian
     assert g is not None and H is not None
     size = largest(at.theta)
-    if largest(model.step) <= 8.0 * EPS * size and np.abs(at.theta).min(initial=1.0) > ZERO * (1.0 + size):
+    if largest(model.step) <= NOTHING * size and np.abs(at.theta).min(initial=1.0) > ZERO * (1.0 + size):
         return at
     unit = units(at)
     values, vectors, _ = lapack.dsyevd(H * unit * unit[:, None])
