@@ -91,9 +91,10 @@ class Crossed:
             h[np.ix_(at[first], at[f])] = np.einsum("eba,dab->de", E[f], tiles)
             h[np.ix_(at[f], at[first])] = h[np.ix_(at[first], at[f])].T
         U[np.arange(len(U)), np.arange(len(U))] -= 1.0
-        for f, ((_, k), span) in shapes.items():
-            for g, ((_, l), other) in shapes.items():
-                h[np.ix_(at[f], at[g])] = np.einsum("dxa,eby,abxy->de", E[f], E[g], _tile_products(U, span, k, other, l))
+        for f, g in itertools.combinations_with_replacement(shapes, 2):
+            ((_, k), span), ((_, l), other) = shapes[f], shapes[g]
+            own = np.einsum("dxa,eby,abxy->de", E[f], E[g], _tile_products(U, span, k, other, l))
+            h[np.ix_(at[f], at[g])], h[np.ix_(at[g], at[f])] = own, own.T
         return replace(self.gradient, h=(h + h.T) / 2, unfinished=False)
 
     def _of_eliminated(self, E: Array, X: list[Array]) -> Array:
@@ -162,11 +163,11 @@ def _diagonal_tiles(U: Array, X: Array, span: slice, k: int) -> Array:
 
 def _tile_products(U: Array, span: slice, k: int, other: slice, l: int) -> Array:
     """(k, l, k, l) sums over the tiles of two stretches of U[a, b] U[c, d]."""
-    parts = {
-        (a, b): U[span.start + a : span.stop : k, other.start + b : other.stop : l]
-        for a, b in itertools.product(range(k), range(l))
-    }
-    return np.array([[np.einsum("ij,ij->", x, y) for y in parts.values()] for x in parts.values()]).reshape(k, l, k, l)
+    parts = [U[span.start + a : span.stop : k, other.start + b : other.stop : l] for a, b in itertools.product(range(k), range(l))]
+    out = np.empty((k * l, k * l))
+    for p, q in itertools.combinations_with_replacement(range(k * l), 2):
+        out[p, q] = out[q, p] = np.einsum("ij,ij->", parts[p], parts[q])
+    return out.reshape(k, l, k, l)
 
 
 def times_in_place(A: Array, B: Array) -> Array:
