@@ -146,6 +146,8 @@ def differentiate(pieces: Pieces, nu: int, reml: bool, scale: float | None = Non
     """
     assert pieces.t is not None and pieces.F is not None
     s, r, F = pieces.gls.pwrss, len(pieces.gls.gamma), pieces.F.reshape(len(pieces.F), pieces.F.shape[1] ** 2)
+    if scale is None and not s > 0.0:
+        raise LinAlgError("nothing is left of the response")
     precision = nu / s if scale is None else scale**-2
     once, twice = np.zeros((2, r + 1, r + 1))  # coefficients of F^xx, F^xy and F^yy in (12), and of their squares in (13)
     if reml:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ranef.fit.fit import Fit
 
 SPANNED = 1e-12  # of the squared length one of a column of X: what is left of one that the random columns span
+GENERAL = 1e-4  # of the share of one in the number of rows that a response in general position leaves at least
 FAR = 1e6  # standard deviations relative to that of the residuals, beyond which these are nothing
 
 
@@ -47,10 +48,9 @@ def refuse_vanishing(criterion: Criterion, theta: Array) -> None:
 def needs_residuals(fit: Fit, what: str) -> None:
     """Raises ModelError for what looks at a residual variance of zero, where fixed and random effects fit any response."""
     criterion = fit.criterion
-    effects = sum(block.levels * block.width for block in criterion.layout.blocks)
-    if criterion.scale is not None or criterion.residual is not None or effects + criterion.gram.rank < criterion.gram.nobs:
+    if criterion.scale is not None or criterion.residual is not None:
         return
-    if _leaves_nothing(criterion, saturated_rest(criterion)):
+    if _fits_all(criterion, fixed=True):
         raise ModelError(
             f"{what} needs data of which the effects leave something to the residuals: fixed and random effects together fit any "
             f"response in these {criterion.gram.nobs} rows, and a residual variance of zero is not much less likely than the best.",
@@ -84,6 +84,13 @@ def _leaves_nothing(criterion: Criterion, rest: float) -> bool:
 
 
 def _fits_all(criterion: Criterion, *, fixed: bool) -> bool:
-    """Do the random columns, and the fixed ones, span the space of all responses? A response in general position tells."""
-    other = criterion.with_response(np.random.default_rng(0).normal(size=criterion.gram.nobs))
-    return _leaves_nothing(other, saturated_rest(other, fixed=fixed))
+    """Do the random columns, and the fixed ones, span the space of all responses? A response in general position tells.
+
+    Where they do not, it leaves about a share of one in the number of rows, or more: far more than what rounding leaves.
+    """
+    gram = criterion.gram
+    effects = sum(block.levels * block.width for block in gram.layout.blocks)
+    if effects + (gram.rank if fixed else 0) < gram.nobs:
+        return False
+    other = criterion.with_response(np.random.default_rng(0).normal(size=gram.nobs))
+    return saturated_rest(other, fixed=fixed) <= GENERAL / gram.nobs * other.gram.ww[gram.rank, gram.rank]
