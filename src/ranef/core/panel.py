@@ -48,16 +48,20 @@ class Pattern:
         return np.repeat(np.arange(self.levels), np.diff(self.starts))
 
     @cached_property
+    def kernels(self) -> ModuleType:
+        """The compiled ones where they are worth loading."""
+        return compiled("panels", EVALUATIONS * FLOP * self.levels * float(self.width) ** 2) or panels
+
+    @cached_property
     def parts(self) -> tuple[Part, ...]:
-        """Busy levels to BLAS, the others to the compiled kernels where those are worth loading."""
+        """Busy levels to BLAS, the others to the compiled kernels where there are some."""
         counts = np.diff(self.starts)
-        twin = compiled("panels", EVALUATIONS * FLOP * self.levels * float(self.width) ** 2)
         busy = counts > BUSY * self.width
-        if twin is None or busy.all():
+        if self.kernels is panels or busy.all():
             return (Part(panels, self.starts, self.columns, slice(None)),)
         if not busy.any():
-            return (Part(twin, self.starts, self.columns, slice(None)),)
-        return (self._part(panels, busy, counts), self._part(twin, ~busy, counts))
+            return (Part(self.kernels, self.starts, self.columns, slice(None)),)
+        return (self._part(panels, busy, counts), self._part(self.kernels, ~busy, counts))
 
     def _part(self, kernels: ModuleType, chosen: NDArray[np.bool_], counts: Index) -> Part:
         entries = np.flatnonzero(np.repeat(chosen, counts))
@@ -107,7 +111,7 @@ class Panel:
         """Each value v of level j becomes factors[j]' v, for factors (m, k, k)."""
         if factors.shape[1] == 1:
             return self.with_values(self.values * factors[self.pattern.row, 0])
-        return self.with_values((self.values[:, None, :] @ factors[self.pattern.row])[:, 0])
+        return self.with_values(self.pattern.kernels.rotate(self.values, self.pattern.row, factors))
 
     def outer(self, other: Array) -> Array:
         """(m, k, c) sums over the entries of a level of value (x) other, for other (entries, c)."""

@@ -40,7 +40,10 @@ def test_products_of_panels(seed: int, k: int) -> None:
     V = panel.dense()
     expected = -np.einsum("jaq,jap->qp", V, V)
     gathered = np.einsum("jaq,qp->jpa", V, S)[at.row, at.columns]
+    factors = np.random.default_rng(seed).normal(size=(at.levels, k, k))
+    rotated = np.einsum("jab,jaq->jqb", factors, V)[at.row, at.columns]
     for kernels in (panels, twin):
+        np.testing.assert_allclose(kernels.rotate(panel.values, at.row, factors), rotated, atol=1e-13)
         out = np.zeros((24, 24))
         kernels.subtract_square(out, at.starts, at.columns, panel.values)
         np.testing.assert_allclose(np.tril(out), np.tril(expected), atol=1e-12)

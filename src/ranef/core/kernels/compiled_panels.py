@@ -29,6 +29,19 @@ def tile_edges(starts: Index, columns: Index, tiles: int) -> Index:
 
 
 @jit
+def rotate(values: Array, row: Index, factors: Array) -> Array:
+    k, out = values.shape[1], np.empty(values.shape)
+    for i in range(len(values)):
+        factor = factors[row[i]]
+        for b in range(k):
+            total = 0.0
+            for a in range(k):
+                total += values[i, a] * factor[a, b]
+            out[i, b] = total
+    return out
+
+
+@jit
 def subtract_square(out: Array, starts: Index, columns: Index, values: Array) -> None:
     k, tiles = values.shape[1], (out.shape[0] + TILE - 1) // TILE
     edges = tile_edges(starts, columns, tiles)
@@ -40,16 +53,14 @@ def subtract_square(out: Array, starts: Index, columns: Index, values: Array) ->
                     continue
                 for i in range(edges[j, upper], edges[j, upper + 1]):
                     row, stop = out[columns[i]], min(last, i + 1)
-                    if k == 1:
-                        value = values[i, 0]
+                    for a in range(0, k - 1, 2):
+                        one, two = values[i, a], values[i, a + 1]
                         for l in range(first, stop):
-                            row[columns[l]] -= value * values[l, 0]
-                    else:
+                            row[columns[l]] -= one * values[l, a] + two * values[l, a + 1]
+                    if k % 2:
+                        one = values[i, k - 1]
                         for l in range(first, stop):
-                            total = 0.0
-                            for a in range(k):
-                                total += values[i, a] * values[l, a]
-                            row[columns[l]] -= total
+                            row[columns[l]] -= one * values[l, k - 1]
 
 
 @jit

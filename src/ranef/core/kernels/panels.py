@@ -15,6 +15,11 @@ Index = NDArray[np.intp]
 CHUNK = 1 << 22  # numbers of a dense stretch of rows at a time
 
 
+def rotate(values: Array, row: Index, factors: Array) -> Array:
+    """(entries, k) F_j'v of each value v of level j, for factors (m, k, k)."""
+    return np.asarray((values[:, None, :] @ factors[row])[:, 0])
+
+
 def subtract_square(out: Array, starts: Index, columns: Index, values: Array) -> None:
     """out -= sum over levels and a of v_a v_a' on the lower triangle of the C-ordered out."""
     for dense in _stretches(starts, columns, values, out.shape[0]):
