@@ -24,10 +24,9 @@ from ranef.covariance.base import Array
 
 @dataclass(frozen=True, eq=False)
 class Chain:
-    """The stages at Lambda and N = Z_2'V_1^-1 Z_2 (lower triangle; None without dense factors)."""
+    """The stages at Lambda."""
 
     stages: tuple[Eliminated, ...]
-    N: Array | None
 
     @property
     def logdet(self) -> float:
@@ -93,8 +92,11 @@ def _panel(gram: Gram, f: int, plan: Plan, remainder: Remainder) -> Panel:
     )
 
 
-def eliminate(stages: Sequence[Stage], lams: Sequence[Array], remainder: Remainder) -> Chain:
-    """Forward through the chain. Raises LinAlgError where a tile is not positive definite to working precision."""
+def eliminate(stages: Sequence[Stage], lams: Sequence[Array], remainder: Remainder) -> tuple[Chain, Array | None]:
+    """Forward through the chain; and N = Z_2'V_1^-1 Z_2 (lower triangle; None without dense factors).
+
+    Raises LinAlgError where a tile is not positive definite to working precision.
+    """
     N = None if not remainder.size or stages[0].outer is not None else remainder.constant()
     zz = [stage.zz for stage in stages]
     crosses = [[holder.cross for holder in stage.holders] for stage in stages]
@@ -118,7 +120,7 @@ def eliminate(stages: Sequence[Stage], lams: Sequence[Array], remainder: Remaind
             N = remainder.plus_constant(stage.outer.minus_sum(at.R[:, 0, 0] ** 2))
         elif N is not None and rotated is not None:
             rotated.subtract_square(N)
-    return Chain(tuple(done), N)
+    return Chain(tuple(done)), N
 
 
 def _updated(above: Panel | None, rotated: Panel, half: Array, holder: Holder) -> Panel:

@@ -133,7 +133,7 @@ def _through(done: Eliminated, inverse: Inverse) -> Array:
 
 
 def _squares(done: Eliminated, inverse: Inverse, E: Array) -> list[Array]:
-    """G_d on lower triangles; v w' + w v' is half of (v + w)(v + w)' - (v - w)(v - w)'."""
+    """G_d on lower triangles; v w' + w v' is (v + w)(v + w)' - v v' - w w'."""
     size, outer = inverse.remainder.size, done.stage.outer
     if outer is not None:
         G, scales = outer.minus_sum(done.T[:, 0, 0] ** 2), [float(lam[0, 0]) for lam in inverse.factors]
@@ -146,11 +146,14 @@ def _squares(done: Eliminated, inverse: Inverse, E: Array) -> list[Array]:
         panel.with_values(np.ascontiguousarray(values[:, None])).subtract_square(out)
         return np.negative(out, out=out)
 
-    found = []
-    for a, b in (np.argwhere(np.tril(e))[0] for e in E):
-        v, w = panel.values[:, a], panel.values[:, b]
-        found.append(square(v) if a == b else 0.5 * (square(v + w) - square(v - w)))
-    return found
+    places = [tuple(np.argwhere(np.tril(e))[0].tolist()) for e in E]
+    found = {(a, a): square(panel.values[:, a]) for a in sorted({a for place in places for a in place})}
+    for a, b in places:
+        if a != b:
+            found[a, b] = square(panel.values[:, a] + panel.values[:, b])
+            found[a, b] -= found[a, a]
+            found[a, b] -= found[b, b]
+    return [found[place] for place in places]
 
 
 def _diagonal_tiles(U: Array, X: Array, span: slice, k: int) -> Array:

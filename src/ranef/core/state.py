@@ -39,9 +39,9 @@ class State:
     def of(cls, system: System, factors: Sequence[Array], rough: bool = False) -> State:
         """Dense factors in single precision if `rough`. Raises LinAlgError where a matrix is not positive definite to it."""
         dense = [factors[f] for f in system.plan.dense]
-        chain = eliminate(system.stages, [factors[f] for f in system.plan.chain], system.remainder)
+        chain, N = eliminate(system.stages, [factors[f] for f in system.plan.chain], system.remainder)
         keep = not all(system.remainder.comfortable(dense))
-        return cls(system, factors, chain, None if chain.N is None else Factored.of(system.remainder, chain.N, dense, keep, rough))
+        return cls(system, factors, chain, None if N is None else Factored.of(system.remainder, N, dense, keep, rough))
 
     @property
     def logdet(self) -> float:
