@@ -27,6 +27,7 @@ from ranef.covariance.base import Array
 
 COMFORTABLE = 1e-4  # I - S^-1 keeps twelve digits where the effects explain more than this share
 CONDITION = 1e-6
+STRIP = 256  # rows that are multiplied from the right at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,8 +124,11 @@ class Remainder:
         else:
             mirror_tiles(N, self)
             out = self.times(N, [lam.T for lam in factors])
-            for (_, k), span, lam in zip(self.shapes, self.spans, factors, strict=True):
-                out[:, span] = (np.ascontiguousarray(out[:, span]).reshape(-1, k) @ lam).reshape(len(N), -1)
+            for start in range(0, len(out), STRIP):
+                rows = out[start : start + STRIP]
+                for (_, k), span, lam in zip(self.shapes, self.spans, factors, strict=True):
+                    part = rows[:, span]
+                    part[:] = (np.ascontiguousarray(part).reshape(-1, k) @ lam).reshape(part.shape)
         at = np.arange(self.size)
         out[at, at] += 1.0
         return out
