@@ -87,10 +87,9 @@ class Block:
 
     def sketch(self, factors: list[Array]) -> Pieces | None:
         """The pieces for a rough step; None where it pays less than it costs, or covariances in a tile would make it too rough."""
-        scalar = all(block.width == 1 for block in self.system.gram.layout.blocks)
-        return (
-            sketched_pieces(State.of(self.system, factors, rough=True)) if scalar and self.system.remainder.size >= BROAD else None
-        )
+        if self.system.remainder.size < BROAD or any(block.width > 1 for block in self.system.gram.layout.blocks):
+            return None
+        return sketched_pieces(State.of(self.system, factors, rough=True))
 
     def saturated(self) -> Array:
         """(r+1, r+1) what the random columns leave of [X y]'[X y], but for a share of 1/HUGE^2."""

@@ -24,14 +24,19 @@ MEMBER = 1e-8  # relative distance from a structure at which a covariance belong
 
 
 def straight(blocks: Sequence[tuple[slice, Structure]], theta: Array, step: Array) -> Array | None:
-    """theta at the end of the path; None where it is short, a covariance is singular at its start, or leaves its structure."""
+    """theta at the end of the path; None where it is short, or a covariance is singular at its start or leaves its structure.
+
+    None, too, for factors that are not linear in theta: the member nearest to a covariance would have to be searched.
+    """
     if not blocks:
         return None
     factors, spectra, t = [], [], 1.0
     for where, structure in blocks:
-        factor = structure.factor(theta[where])
+        factor, half, whole = (structure.factor(theta[where] + share * step[where]) for share in (0.0, 0.5, 1.0))
+        if not np.allclose(2.0 * half, factor + whole, rtol=MEMBER, atol=0.0):
+            return None
         try:
-            change = np.linalg.solve(factor, structure.factor(theta[where] + step[where]) - factor)
+            change = np.linalg.solve(factor, whole - factor)
         except np.linalg.LinAlgError:
             return None
         if not np.isfinite(change).all():

@@ -169,6 +169,18 @@ def test_stretches_of_levels_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
     assert_same(engine.pieces(factors, 3), whole, 1e-12)
 
 
+@pytest.mark.parametrize("widths", [(1, 1, 1), (2, 2, 1), (2, 3, 2)])
+def test_tiles_and_strips_of_dense_matrices_add_up(widths: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    gram = gram_of(random_design(4, "crossed", widths, n=600))
+    factors, expected = random_factors(gram, 1), Dense.of(gram).pieces(random_factors(gram, 1), 3)
+    monkeypatch.setattr("ranef.core.crossed.TILE", 3)
+    monkeypatch.setattr("ranef.core.crossed.STRIP", 4)
+    monkeypatch.setattr("ranef.core.remainder.STRIP", 5)
+    found = Block(System.of(gram, plan(gram, longest=1)), None).pieces(factors, 3)
+    assert found.h is not None
+    assert_same(found, expected)
+
+
 @pytest.mark.parametrize(("shape", "widths"), [("nested", (1, 1, 1)), ("mixed", (2, 2, 1))])
 def test_the_hessian_by_differences_is_the_exact_one(shape: str, widths: tuple[int, ...]) -> None:
     gram = gram_of(random_design(9, shape, widths))

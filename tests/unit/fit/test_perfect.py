@@ -25,6 +25,15 @@ def saturated() -> pd.DataFrame:
     return pd.DataFrame({"y": RESPONSE} | {name: list(codes) for name, codes in LEVELS.items()})
 
 
+def crowded(seed: int) -> pd.DataFrame:
+    """Hardly more rows than levels of g and h together."""
+    rng = np.random.default_rng(seed)
+    n = int(rng.choice([16, 24, 36, 60]))
+    g, h, x, f = rng.integers(0, n // 4, n), rng.integers(0, n // 2, n), rng.normal(size=n), rng.choice(list("abc"), n)
+    y = 3 + x + rng.normal(size=n)[g] + rng.normal(size=n)[h] + rng.normal(size=n)
+    return pd.DataFrame({"y": y, "x": x, "f": f, "g": g.astype(str), "h": h.astype(str)})
+
+
 def test_large_crossed_factors_that_leave_nothing() -> None:
     data = datasets.load("InstEval")
     rng = np.random.default_rng(0)
@@ -62,12 +71,7 @@ def test_what_looks_at_a_residual_variance_of_zero_is_refused(question: Callable
 
 def test_rounding_does_not_decide_whether_effects_fit_any_response() -> None:
     """24 rows, 3 coefficients and 23 effects; lme4 1.1-31, bobyqa with rhoend = 1e-11."""
-    rng = np.random.default_rng(9203)
-    n = int(rng.choice([16, 24, 36, 60]))
-    g, h, x, f = rng.integers(0, n // 4, n), rng.integers(0, n // 2, n), rng.normal(size=n), rng.choice(list("abc"), n)
-    y = 3 + x + rng.normal(size=n)[g] + rng.normal(size=n)[h] + rng.normal(size=n)
-    data = pd.DataFrame({"y": y, "x": x, "f": f, "g": g.astype(str), "h": h.astype(str)})
-    m = ranef.lmm("y ~ f + (x || g) + (1 | h)", data)
+    m = ranef.lmm("y ~ f + (x || g) + (1 | h)", crowded(9203))
     assert m.deviance == pytest.approx(88.10902944058, abs=1e-8)
     with pytest.raises(ranef.ModelError, match="fit any response"):
         ranef.profile(m)
@@ -75,10 +79,5 @@ def test_rounding_does_not_decide_whether_effects_fit_any_response() -> None:
 
 def test_a_search_meets_a_residual_variance_of_zero() -> None:
     """36 rows and 35 levels of g:h: the criterion falls to a limit as the residual variance goes to zero."""
-    rng = np.random.default_rng(9182)
-    n = int(rng.choice([16, 24, 36, 60]))
-    g, h, x, f = rng.integers(0, n // 4, n), rng.integers(0, n // 2, n), rng.normal(size=n), rng.choice(list("abc"), n)
-    y = 3 + x + rng.normal(size=n)[g] + rng.normal(size=n)[h] + rng.normal(size=n)
-    data = pd.DataFrame({"y": y, "x": x, "f": f, "g": g.astype(str), "h": h.astype(str)})
     with pytest.raises(ranef.ModelError, match="falls as it goes to zero"):
-        ranef.lmm("y ~ x * f + (1 | g / h)", data)
+        ranef.lmm("y ~ x * f + (1 | g / h)", crowded(9182))

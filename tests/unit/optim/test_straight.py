@@ -7,13 +7,13 @@ import pandas as pd
 import pytest
 
 import ranef
-from ranef.covariance import Diagonal, Unstructured
+from ranef.covariance import Covariance, Diagonal, Unstructured, structure
 from ranef.covariance.held import Held
 from ranef.optim.straight import straight
 
 
-def omega(structure: Unstructured | Diagonal, theta: np.ndarray) -> np.ndarray:
-    factor = structure.factor(theta)
+def omega(member: Covariance, theta: np.ndarray) -> np.ndarray:
+    factor = member.factor(theta)
     return factor @ factor.T
 
 
@@ -26,31 +26,33 @@ def test_covariances_move_by_what_the_step_promises(seed: int) -> None:
     step = 0.05 * rng.normal(size=len(theta))
     found = straight(blocks, theta, step)
     assert found is not None
-    for where, structure in blocks:
-        factor, change = structure.factor(theta[where]), structure.factor(step[where])
+    for where, member in blocks:
+        factor, change = member.factor(theta[where]), member.factor(step[where])
         expected = factor @ factor.T + factor @ change.T + change @ factor.T
-        np.testing.assert_allclose(omega(structure, found[where]), expected, rtol=1e-12, atol=1e-12)
+        np.testing.assert_allclose(omega(member, found[where]), expected, rtol=1e-12, atol=1e-12)
     assert found[-1] == theta[-1] + step[-1]  # a parameter of no covariance
 
 
 def test_the_path_ends_where_a_covariance_becomes_singular() -> None:
-    theta, step = np.array([2.0, 1.0]), np.array([0.4, -2.0])
+    theta, step = np.array([2.0, 1.0, 3.0]), np.array([0.4, -2.0, 1.0])
     found = straight(((slice(0, 2), Diagonal(2)),), theta, step)
     assert found is not None
-    np.testing.assert_allclose(found**2, theta**2 + 0.25 * 2.0 * theta * step, atol=1e-15)
+    np.testing.assert_allclose(found[:2] ** 2, (theta**2 + 0.25 * 2.0 * theta * step)[:2], atol=1e-15)
     assert found[1] == 0.0
+    assert found[2] == 3.25  # a parameter of no covariance goes as far
 
 
 @pytest.mark.parametrize(
-    ("structure", "theta", "step"),
+    ("member", "theta", "step"),
     [
         (Diagonal(2), [1.0, 0.0], [0.1, 0.1]),  # singular at the start
         (Diagonal(2), [1.0, 1.0], [0.0, -20.0]),  # short
         (Held(Unstructured(2), (1,), (0.5,)), [1.0, 1.0], [0.2, 0.3]),  # leaves the structure
+        (structure("ar1", 3), [1.0, 0.5], [0.1, 0.1]),  # not linear
     ],
 )
-def test_there_is_no_path(structure: Diagonal | Held, theta: list[float], step: list[float]) -> None:
-    assert straight(((slice(0, 2), structure),), np.array(theta), np.array(step)) is None
+def test_there_is_no_path(member: Covariance, theta: list[float], step: list[float]) -> None:
+    assert straight(((slice(0, 2), member),), np.array(theta), np.array(step)) is None
     assert straight((), np.array(theta), np.array(step)) is None
 
 

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from tests.unit.schema.examples import small, take
 
+import ranef
 from ranef.errors import ModelError
 from ranef.schema import grouping
 from ranef.schema.grouping import make_grouping
@@ -103,3 +104,26 @@ def test_random_variables_need_not_be_fixed_ones() -> None:
     found = take("y ~ 1 + (scale(x) + s | g)")
     assert found.design.terms[0].names == ("(Intercept)", "scale(x)", "s[T.a]", "s[T.b]", "s[T.č]")
     assert "scale(x)" in found.schema.states
+
+
+@pytest.mark.parametrize(
+    ("formula", "names", "shares"),
+    [
+        ("y ~ f + x + t + (0 + x + t | g)", "x t", True),
+        ("y ~ f + x + t + (0 + f | g)", "f[a] f[b] f[c]", False),  # indicators of all levels here, contrasts there
+        ("y ~ x + f + t + (x + f | g)", "(Intercept) x f[T.b] f[T.c]", True),
+        ("y ~ x + t + (t + x | g)", "(Intercept) t x", False),  # in another order
+    ],
+)
+def test_random_columns_are_those_of_x_where_they_stand_there(formula: str, names: str, shares: bool) -> None:
+    rng = np.random.default_rng(0)
+    data = {"y": rng.normal(size=30), "x": rng.normal(size=30), "t": rng.normal(size=30)}
+    data |= {"f": np.array(list("abc") * 10), "g": np.repeat(list("uvwxy"), 6)}
+    design = ranef.lmm(formula, data).model.design
+    (term,) = design.terms
+    values = {"(Intercept)": np.ones(30)} | {name: data[name] for name in "xt"}
+    values |= {f"f[T.{level}]": data["f"] == level for level in "abc"} | {f"f[{level}]": data["f"] == level for level in "abc"}
+    assert term.z is not None
+    assert " ".join(term.names) == names
+    assert np.shares_memory(term.z, design.X) == shares
+    np.testing.assert_array_equal(term.z, np.column_stack([values[name] for name in term.names]))
