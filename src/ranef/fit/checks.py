@@ -157,12 +157,13 @@ def data_findings(design: Design, rows: Rows, dropped: tuple[str, ...]) -> list[
         counts = [f"{count} in {name}" for name, count in rows.missing.items() if count]
         counts += [f"{count} where {text} is no number" for text, count in rows.created.items()]
         why = f" for missing values ({', '.join(counts)})" if counts else ""
+        gone = rows.n_total - design.nobs
         zeros = f"{' and' if counts else ''} for a weight of zero ({rows.zero_weights})" if rows.zero_weights else ""
         out.append(
             Finding(
                 "rows_dropped_missing", "note",
-                f"{rows.n_total - design.nobs} of {rows.n_total} rows were left out{why}{zeros}.",
-                evidence={"dropped": rows.n_total - design.nobs, "missing": dict(rows.missing), "created": dict(rows.created)},
+                f"{gone} of {rows.n_total} rows {'was' if gone == 1 else 'were'} left out{why}{zeros}.",
+                evidence={"dropped": gone, "missing": dict(rows.missing), "created": dict(rows.created)},
             )
         )  # fmt: skip
     if dropped:
